@@ -1,0 +1,1 @@
+"""A trained policy on disk: find and fetch it, verify it, read its config, weights and statistics."""

@@ -1,0 +1,1 @@
+"""Action chunk in, one joint command per tick out: the schedule and the action mode."""

@@ -1,0 +1,1 @@
+"""A LeRobot v3 dataset on disk: metadata, table, video frames."""

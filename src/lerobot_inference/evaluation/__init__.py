@@ -1,0 +1,1 @@
+"""Recorded episodes in, honest numbers out: replay, metrics, baselines, results, gate."""

@@ -1,0 +1,55 @@
+"""One episode's predictions on disk: `predictions/ep000_predictions.npz`."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from lerobot_inference.errors import ConfigError
+from lerobot_inference.evaluation.results import PREDICTIONS_FOLDER
+from lerobot_inference.files import atomic_write
+from lerobot_inference.types import FloatArray, IntArray, TimeArray
+
+
+@dataclass(frozen=True)
+class EpisodePredictions:
+    """What the policy said and what the demonstrator did, step by step (as-deployed protocol).
+
+    predicted, ground_truth: (T, A) radians. inference_times: (T,) seconds, wall time of the policy path of
+    each step. states: (T, S) radians. timestamps: (T,) seconds since the episode's start.
+    frames: (T,) frame numbers within the episode. chunk_starts: (K,) indices into T at which the network ran.
+    horizon_mae: (chunk,) radians, from the every-frame protocol; empty when that was not run.
+    """
+
+    predicted: FloatArray
+    ground_truth: FloatArray
+    inference_times: TimeArray
+    states: FloatArray
+    timestamps: TimeArray
+    frames: IntArray
+    chunk_starts: IntArray
+    horizon_mae: TimeArray
+
+    def save(self, path: Path) -> None:
+        """Write atomically. Raises StorageError, leaving nothing behind."""
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> EpisodePredictions:
+        """Raises ConfigError when the file is missing, damaged or lacks an array."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(**{f.name: arrays[f.name] for f in fields(cls)})
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise ConfigError(
+                f"{path}: not a predictions file: {error}", hint="run evaluate again to write it"
+            ) from error
+
+
+def predictions_path(results: Path, episode: int) -> Path:
+    """Where one episode's predictions lie within a results folder."""
+    return results / PREDICTIONS_FOLDER / f"ep{episode:03d}_predictions.npz"

@@ -1,0 +1,1 @@
+"""The pipeline YAML: read it and run it on this machine."""

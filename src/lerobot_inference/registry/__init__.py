@@ -1,0 +1,1 @@
+"""Results and a verdict in, a registered model out."""

@@ -1,0 +1,1 @@
+"""Results in, an MLflow run out."""

@@ -1,0 +1,85 @@
+"""The nouns that every layer shares: what a robot sees, what a policy answers, what an arm is told.
+
+Joint vectors are float32 radians in training order; images are uint8 RGB, height first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+type FloatArray = NDArray[np.float32]
+type UInt8Array = NDArray[np.uint8]
+type IntArray = NDArray[np.int64]
+type TimeArray = NDArray[np.float64]
+
+STATE = "observation.state"
+ACTION = "action"
+IMAGE_PREFIX = "observation.images."
+
+
+class ActionMode(StrEnum):
+    """What an action means: a step to add to the last target, or the target itself."""
+
+    DELTA = "delta"
+    ABSOLUTE = "absolute"
+
+
+@dataclass(frozen=True)
+class RobotObservation:
+    """What the robot knew at one moment.
+
+    joint_positions: (S,) radians. color_image: (H, W, 3) uint8 RGB. timestamp_s: seconds, the robot's clock.
+    """
+
+    joint_positions: FloatArray
+    color_image: UInt8Array
+    timestamp_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class JointPositionCommand:
+    """Where the arm should be. positions: (A,) radians, absolute. timestamp_s: seconds, the robot's clock."""
+
+    positions: FloatArray
+    timestamp_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """Size of a camera image in pixels."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """What a policy takes and gives.
+
+    cameras: feature name (`observation.images.<camera>`) -> image size, in the policy's own order.
+    chunk_size: actions predicted by one forward pass; n_action_steps: how many of them are executed.
+    """
+
+    state_dim: int
+    action_dim: int
+    cameras: Mapping[str, ImageShape]
+    chunk_size: int
+    n_action_steps: int
+
+
+@dataclass(frozen=True)
+class ActionChunk:
+    """One forward pass: actions (B, chunk, A) in radians, and where its time went, in seconds."""
+
+    actions: FloatArray
+    preprocess_s: float = 0.0
+    forward_s: float = 0.0
+    postprocess_s: float = 0.0
