@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,3 +84,14 @@ class ActionChunk:
     preprocess_s: float = 0.0
     forward_s: float = 0.0
     postprocess_s: float = 0.0
+
+
+class Progress(Protocol):
+    """Told how far long work has come. Layers below the command line call it; the command line draws it."""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` units of the stage named `what` are finished."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """The Progress that draws nothing."""
