@@ -67,6 +67,7 @@ class PolicySpec:
 
     cameras: feature name (`observation.images.<camera>`) -> image size, in the policy's own order.
     chunk_size: actions predicted by one forward pass; n_action_steps: how many of them are executed.
+    temporal_ensemble_coeff: weight decay of lerobot's temporal ensembling; None where the policy uses a queue.
     """
 
     state_dim: int
@@ -74,6 +75,7 @@ class PolicySpec:
     cameras: Mapping[str, ImageShape]
     chunk_size: int
     n_action_steps: int
+    temporal_ensemble_coeff: float | None = None
 
 
 @dataclass(frozen=True)

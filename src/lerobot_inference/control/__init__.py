@@ -1,1 +1,9 @@
-"""Action chunk in, one joint command per tick out: the schedule and the action mode."""
+"""Action chunk in, one joint command per tick out: the schedule and the action mode.
+
+The evaluator and the robot run this very code.
+"""
+
+from lerobot_inference.control.action_mode import to_action, to_target
+from lerobot_inference.control.schedule import EnsembleSchedule, QueueSchedule, Schedule, make_schedule
+
+__all__ = ["EnsembleSchedule", "QueueSchedule", "Schedule", "make_schedule", "to_action", "to_target"]

@@ -1,0 +1,110 @@
+"""When to predict the next chunk, and which action is due at each tick."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+import numpy as np
+
+from lerobot_inference.errors import UsageError
+from lerobot_inference.types import FloatArray, PolicySpec
+
+
+class Schedule(Protocol):
+    """Turns chunks into one action per tick. Before `next_action`, hand it a chunk whenever it `needs_chunk`."""
+
+    @property
+    def needs_chunk(self) -> bool:
+        """True when a chunk must be predicted for the coming tick."""
+
+    def chunk_ticks(self, ticks: int) -> range:
+        """The ticks, of `ticks` since the reset, at which a chunk is needed: the only frames a replay must decode."""
+
+    def add_chunk(self, chunk: FloatArray) -> None:
+        """chunk: (chunk, A) radians, predicted from the observation of the coming tick."""
+
+    def next_action(self) -> FloatArray:
+        """The action (A,) that is due now."""
+
+    def reset(self) -> None:
+        """Forget everything; call at an episode's start."""
+
+
+class QueueSchedule:
+    """Execute the first `n_action_steps` of a chunk, then ask for the next: lerobot's `select_action`."""
+
+    def __init__(self, n_action_steps: int) -> None:
+        if n_action_steps < 1:
+            raise UsageError(f"n_action_steps is {n_action_steps}, expected at least 1")
+        self.n_action_steps = n_action_steps
+        self._queue: deque[FloatArray] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def needs_chunk(self) -> bool:
+        """True when the queue is empty."""
+        return not self._queue
+
+    def chunk_ticks(self, ticks: int) -> range:
+        """Every n_action_steps-th tick."""
+        return range(0, ticks, self.n_action_steps)
+
+    def add_chunk(self, chunk: FloatArray) -> None:
+        """Queue the first n_action_steps of chunk (chunk, A), replacing what was left."""
+        if len(chunk) < self.n_action_steps:
+            raise UsageError(f"n_action_steps is {self.n_action_steps}, but a chunk holds {len(chunk)} actions")
+        self._queue = deque(chunk[: self.n_action_steps])
+
+    def next_action(self) -> FloatArray:
+        """The oldest queued action (A,). Raises IndexError when a chunk is needed first."""
+        return self._queue.popleft()
+
+    def reset(self) -> None:
+        """Empty the queue."""
+        self._queue.clear()
+
+
+class EnsembleSchedule:
+    """Predict at every tick and average what all chunks say about it.
+
+    Algorithm 2 of the ACT paper (arXiv 2304.13705) with lerobot's weights: w_i = exp(-coeff * i), i = 0 the oldest.
+    """
+
+    def __init__(self, coeff: float) -> None:
+        self.coeff = coeff
+        self._chunks: deque[FloatArray] = deque()
+
+    @property
+    def needs_chunk(self) -> bool:
+        """Always: one chunk a tick."""
+        return True
+
+    def chunk_ticks(self, ticks: int) -> range:
+        """Every tick."""
+        return range(ticks)
+
+    def add_chunk(self, chunk: FloatArray) -> None:
+        """chunk: (chunk, A) radians, predicted for the coming tick."""
+        self._chunks.append(chunk)
+
+    def next_action(self) -> FloatArray:
+        """The weighted mean (A,) over all chunks that reach the coming tick."""
+        opinions = np.stack([chunk[0] for chunk in self._chunks])
+        weights = np.exp(-self.coeff * np.arange(len(opinions)))
+        self._chunks = deque(chunk[1:] for chunk in self._chunks if len(chunk) > 1)
+        mean: FloatArray = (weights[:, None] * opinions).sum(axis=0) / weights.sum()
+        return mean.astype(np.float32)
+
+    def reset(self) -> None:
+        """Forget all chunks."""
+        self._chunks.clear()
+
+
+def make_schedule(spec: PolicySpec) -> Schedule:
+    """The schedule the policy was saved with: ensembling where its config asks for it, else the queue."""
+    if spec.temporal_ensemble_coeff is not None:
+        return EnsembleSchedule(spec.temporal_ensemble_coeff)
+    return QueueSchedule(spec.n_action_steps)
