@@ -1,1 +1,133 @@
-"""`lerobot-inference pipeline`."""
+"""`lerobot-inference pipeline`: run a pipeline file on this machine."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from lerobot_inference.cli.console import console, errors, print_json
+from lerobot_inference.errors import UsageError
+from lerobot_inference.jobs.local import Observer, log_tail, new_folder, run_pipeline
+from lerobot_inference.jobs.pipeline import Pipeline
+from lerobot_inference.jobs.record import RunRecord, State
+
+app = typer.Typer(help="Work with pipeline files.", no_args_is_help=True)
+
+FAILED_LOG_LINES = 20
+STYLES = {
+    State.WAITING: "dim",
+    State.RUNNING: "bold blue",
+    State.SUCCEEDED: "green",
+    State.FAILED: "bold red",
+    State.SKIPPED: "dim",
+    State.INTERRUPTED: "yellow",
+}
+
+
+@app.callback()
+def pipeline() -> None:
+    """Work with Azure ML pipeline files."""
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="Pipeline YAML, such as pipelines/evaluate.yaml.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="inputs.NAME=VALUE", help="Set a pipeline input; an empty value unsets it."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of this run; runs/<pipeline>-<time> when not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record of the run as JSON.")] = False,
+) -> None:
+    """Run the steps of a pipeline file here, one process each, and keep their outputs and logs."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled job ends its step, as Ctrl-C does
+    plan = Pipeline.read(file, _parse_settings(settings or []))
+    with _display() as observe:
+        record = run_pipeline(plan, output or new_folder(file), observe)
+    if as_json:
+        print_json(record)
+    else:
+        _print_paths(record)
+    _print_failure(record)
+    raise typer.Exit(record.exit_code or 0)
+
+
+def _parse_settings(settings: list[str]) -> dict[str, str]:
+    """`inputs.x=text` as x -> text. `inputs.x.path=` is what Azure's own command line calls a data input."""
+    parsed = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        name = key.removeprefix("inputs.").removesuffix(".path")
+        if not equals or not key.startswith("inputs.") or not name:
+            raise UsageError(f"--set {setting}: expected inputs.NAME=VALUE")
+        parsed[name] = value
+    return parsed
+
+
+@contextmanager
+def _display() -> Iterator[Observer]:
+    """Show the run: a table that is kept up to date on a terminal, a line a change of state elsewhere."""
+    if not errors.is_terminal:
+        yield _Lines()
+        return
+    table = _LiveTable()
+    with Live(table, console=errors, refresh_per_second=4):
+        yield table.show
+
+
+class _Lines:
+    """One line for every change of a step's state."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, State] = {}
+
+    def __call__(self, record: RunRecord) -> None:
+        for number, step in enumerate(record.steps, start=1):
+            if step.state not in (State.WAITING, self._shown.get(step.name)):
+                self._shown[step.name] = step.state
+                took = "" if step.seconds is None else f" after {step.seconds:.1f} s"
+                errors.print(f"{step.name} ({number}/{len(record.steps)}): {step.state}{took}", highlight=False)
+
+
+class _LiveTable:
+    """Every step with its state and time; the running one with the last line that it printed."""
+
+    def __init__(self) -> None:
+        self._record: RunRecord | None = None
+
+    def show(self, record: RunRecord) -> None:
+        self._record = record
+
+    def __rich__(self) -> Table:
+        table = Table("step", "state", "time", "", box=None)
+        for step in self._record.steps if self._record else []:
+            time = f"{step.elapsed_s:.1f} s" if step.started else ""
+            last = log_tail(Path(step.log), 1) if step.state is State.RUNNING and Path(step.log).exists() else []
+            said = Text.from_ansi(last[0] if last else "", style="dim", no_wrap=True, overflow="ellipsis")
+            table.add_row(step.name, Text(step.state, style=STYLES[step.state]), Text(time, justify="right"), said)
+        return table
+
+
+def _print_paths(record: RunRecord) -> None:
+    for name, path in record.outputs.items():
+        console.print(Text(f"{name}: {path}"), soft_wrap=True)
+    console.print(Text(f"record: {record.folder}/run.json"), soft_wrap=True)
+
+
+def _print_failure(record: RunRecord) -> None:
+    for step in record.steps:
+        if step.state is State.FAILED:
+            errors.print(Text(f"step {step.name} ended with exit code {step.exit_code}", style="bold red"))
+            for line in log_tail(Path(step.log), FAILED_LOG_LINES):
+                errors.print(Text("  │ ") + Text.from_ansi(line), soft_wrap=True)
+            errors.print(Text(f"  all of it: {step.log}"), soft_wrap=True)
