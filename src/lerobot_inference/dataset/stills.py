@@ -1,0 +1,39 @@
+"""Frames of one episode from pictures (PNG or JPEG bytes) in its table."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.compute as pc
+
+from lerobot_inference.dataset.tables import read_table
+from lerobot_inference.errors import DatasetError
+from lerobot_inference.types import ImageShape, UInt8Array
+
+
+def read_stills(
+    file: Path, rows: pc.Expression, camera: str, numbers: Sequence[int], shape: ImageShape
+) -> Generator[UInt8Array]:
+    """Yield an episode's frames `numbers` (ascending) as (H, W, 3) RGB; `rows` is the filter that selects the episode.
+
+    The compressed pictures of all wanted frames are held in memory.
+    Raises DatasetError naming the file and the frame that can't be read.
+    """
+    table = read_table(file, [camera, "frame_index"], rows & pc.field("frame_index").isin(list(numbers)))
+    for number, cell in zip(numbers, table[camera], strict=True):
+        data = cell.as_py()["bytes"]
+        if data is None:
+            raise DatasetError(f"{file}: {camera} of frame {number} is not stored in the table")
+        try:
+            with av.open(io.BytesIO(data), "r") as picture:
+                image = next(picture.decode(video=0)).to_ndarray(format="rgb24")
+        except (OSError, StopIteration, av.FFmpegError) as error:
+            raise DatasetError(f"{file}: {camera} of frame {number} can't be decoded: {error}") from error
+        found = ImageShape(*image.shape[:2])
+        if found != shape:
+            raise DatasetError(f"{file}: {camera} of frame {number} is {found}, meta/info.json says {shape}")
+        yield image.astype(np.uint8, copy=False)

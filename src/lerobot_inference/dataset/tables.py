@@ -1,0 +1,58 @@
+"""Parquet tables as checked numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lerobot_inference.errors import DatasetError
+
+INCOMPLETE = "the download or recording may be incomplete: fetch the dataset again"
+
+
+def read_table(path: Path, columns: Sequence[str], rows: pc.Expression | None = None) -> pa.Table:
+    """Read `columns`, and of these only the rows that match the pyarrow filter `rows`.
+
+    Raises DatasetError when the file is missing or damaged, or lacks a column.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in columns if name not in file.schema_arrow.names]
+        if missing:
+            raise DatasetError(f"{path}: no column {missing[0]!r}", hint=INCOMPLETE)
+        return pq.read_table(path, columns=list(columns), filters=rows, partitioning=None)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: no such file", hint=INCOMPLETE) from error
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"{path}: not a readable parquet file: {error}", hint=INCOMPLETE) from error
+
+
+def vectors(table: pa.Table, name: str, size: int, where: str) -> NDArray[np.float64]:
+    """A column of lists (or scalars, when size is 1) as (rows, size) finite numbers.
+
+    Raises DatasetError, beginning with `where`, when a row has another size or holds a null, NaN or infinity.
+    """
+    column = table[name].combine_chunks()
+    while pa.types.is_nested(column.type):
+        column = column.flatten()
+    try:
+        flat = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(f"{where}: {name} is not numeric: {error}") from error
+    if flat.size != table.num_rows * size:
+        raise DatasetError(f"{where}: {name} holds {flat.size} numbers in {table.num_rows} rows, expected {size} each")
+    values: NDArray[np.float64] = flat.reshape(table.num_rows, size)
+    bad = np.argwhere(~np.isfinite(values))
+    if bad.size:
+        frame, element = bad[0]
+        raise DatasetError(
+            f"{where}: {name} is {values[frame, element]} at frame {frame}, element {element}",
+            hint="leave this episode out, or record it again",
+        )
+    return values
