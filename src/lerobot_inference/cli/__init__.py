@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
+from rich.markup import escape
 
-from lerobot_inference.cli import pipeline, plot, register, sim
+from lerobot_inference.cli import doctor, download, evaluate, pipeline, plot, register, sim
 from lerobot_inference.cli.console import errors
 from lerobot_inference.errors import LerobotInferenceError
 
-app = typer.Typer(
-    help="Evaluate, gate, register and deploy LeRobot ACT policies for a UR10e.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
+
+def _new_app(text: str | None = None) -> typer.Typer:
+    return typer.Typer(help=text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+app = _new_app("Evaluate, gate, register and deploy LeRobot ACT policies for a UR10e.")
+app.command()(download.download)
+app.command()(evaluate.evaluate)
+app.command()(plot.plot)
+app.command()(register.register)
+app.add_typer(pipeline.app, name="pipeline", help="Run a pipeline file on this machine.")
+app.add_typer(sim.app, name="sim", help="The simulated cell: record a dataset, train a policy, close the loop.")
+app.command()(doctor.doctor)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line; always ends in SystemExit with one of the documented exit codes."""
+    """`lerobot-inference`: always ends in SystemExit with one of the documented exit codes."""
+    _run(app, argv)
+
+
+def run(command: Callable[..., None], argv: list[str] | None = None) -> None:
+    """Run one function as a program of its own, with the same errors and exit codes."""
+    single = _new_app()
+    single.command()(command)
+    _run(single, argv)
+
+
+def _run(program: typer.Typer, argv: list[str] | None) -> None:
     try:
-        app(args=argv)
+        program(args=argv)
     except LerobotInferenceError as error:
-        errors.print(f"[bold red]error:[/] {error.message}", highlight=False, soft_wrap=True)
+        errors.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
         if error.hint:
-            errors.print(f"       {error.hint}", highlight=False, soft_wrap=True)
+            errors.print(f"       {escape(error.hint)}", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)

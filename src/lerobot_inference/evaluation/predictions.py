@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lerobot_inference.dataset import Episode
 from lerobot_inference.errors import ConfigError
+from lerobot_inference.evaluation.replay import AsDeployed
 from lerobot_inference.evaluation.results import PREDICTIONS_FOLDER
 from lerobot_inference.files import atomic_write
 from lerobot_inference.types import FloatArray, IntArray, TimeArray
@@ -32,6 +34,22 @@ class EpisodePredictions:
     frames: IntArray
     chunk_starts: IntArray
     horizon_mae: TimeArray
+
+    @classmethod
+    def of(
+        cls, episode: Episode, steps: range, deployed: AsDeployed, horizon_mae: TimeArray | None = None
+    ) -> EpisodePredictions:
+        """What `deployed` predicted for the frames `steps`, beside what was recorded there."""
+        return cls(
+            predicted=deployed.predicted,
+            ground_truth=episode.actions[steps],
+            inference_times=deployed.inference_times,
+            states=episode.states[steps],
+            timestamps=episode.timestamps[steps],
+            frames=np.asarray(steps, np.int64),
+            chunk_starts=deployed.chunk_starts,
+            horizon_mae=np.zeros(0) if horizon_mae is None else horizon_mae,
+        )
 
     def save(self, path: Path) -> None:
         """Write atomically. Raises StorageError, leaving nothing behind."""

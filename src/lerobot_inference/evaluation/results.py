@@ -51,21 +51,22 @@ class Latency(Record):
 
 
 class Timing(Record):
-    """Where the wall time of the as-deployed run went. A part that did not happen is null.
+    """Where the wall time of the as-deployed run went.
 
     cold_forward_ms: the first forward pass of the process, kept out of `forward`.
     forward: the network alone; preprocess/postprocess: normalisation, copies to and from the device;
+    decode: waiting for a frame that is needed, while decoding runs ahead on a thread;
     policy_step: all that one control step waits for (a forward with its pre- and postprocessing, or a queue pop).
     deadline_ms: one period at the dataset's rate; deadline_misses: policy steps that took longer.
     realtime_capable: the slowest policy step of the synchronous queue schedule fits into one period.
     """
 
     cold_forward_ms: Figure
-    forward: Latency | None
-    preprocess: Latency | None
-    postprocess: Latency | None
-    queue_pop: Latency | None
-    decode: Latency | None
+    forward: Latency
+    preprocess: Latency
+    postprocess: Latency
+    queue_pop: Latency
+    decode: Latency
     policy_step: Latency
     deadline_ms: Figure
     deadline_misses: int

@@ -1,0 +1,110 @@
+"""`lerobot-inference doctor`."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel
+from rich.table import Table
+
+from lerobot_inference.cli.console import console, print_json
+from lerobot_inference.errors import LerobotInferenceError
+
+EXTRAS = {
+    "lerobot": ("lerobot", "torch"),
+    "hub": ("huggingface_hub",),
+    "report": ("matplotlib",),
+    "mlflow": ("mlflow",),
+    "azure": ("azure.ai.ml", "azure.identity"),
+    "sim": ("mujoco", "compas_fab"),
+}
+
+
+class Check(BaseModel):
+    """One line of the report. advice: what to do when it is not ok."""
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+class Report(BaseModel):
+    """What `doctor --json` prints."""
+
+    checks: list[Check]
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Say what is installed, which devices and extras are there, and what to do about the rest."""
+    report = Report(checks=[_python(), *(_extra(name) for name in EXTRAS), *_devices(), _rendering()])
+    if json:
+        print_json(report)
+        return
+    table = Table(title=f"lerobot-inference {version('lerobot-inference')}", title_justify="left")
+    for heading in ("", "what", "found", "what to do"):
+        table.add_column(heading)
+    for check in report.checks:
+        table.add_row("[green]ok[/]" if check.ok else "[yellow]--[/]", check.name, check.found, check.advice)
+    console.print(table)
+
+
+def _python() -> Check:
+    return Check(name="python", ok=True, found=f"{platform.python_version()} on {platform.platform(terse=True)}")
+
+
+def _extra(name: str) -> Check:
+    missing = [module for module in EXTRAS[name] if not _installed(module)]
+    if missing:
+        advice = f"pip install 'lerobot-inference[{name}]'"
+        return Check(name=f"extra {name}", ok=False, found=f"no {', '.join(missing)}", advice=advice)
+    found = ", ".join(f"{module} {_version(module)}" for module in EXTRAS[name])
+    return Check(name=f"extra {name}", ok=True, found=found)
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _version(module: str) -> str:
+    try:
+        return version(module.replace(".", "-").replace("_", "-"))
+    except PackageNotFoundError:
+        return "(version unknown)"
+
+
+def _devices() -> list[Check]:
+    from lerobot_inference.engine.lerobot import DEVICES, available_devices
+
+    try:
+        present = available_devices()
+    except LerobotInferenceError as error:
+        return [Check(name="devices", ok=False, found=error.message, advice=error.hint or "")]
+    advice = {"cuda": "needs an NVIDIA GPU and its driver", "mps": "needs a Mac with Apple silicon"}
+    return [
+        Check(name=f"device {name}", ok=True, found="present")
+        if name in present
+        else Check(name=f"device {name}", ok=False, found="absent", advice=advice.get(name, ""))
+        for name in DEVICES
+    ]
+
+
+def _rendering() -> Check:
+    """The simulated cell's camera needs an OpenGL library that pip can't bring."""
+    from ctypes.util import find_library
+
+    if platform.system() != "Linux":
+        return Check(name="rendering", ok=True, found="the system's own OpenGL")
+    library = find_library("EGL")
+    if library:
+        return Check(name="rendering", ok=True, found=library)
+    return Check(name="rendering", ok=False, found="no libEGL", advice="apt-get install libegl1 (for sim and the demo)")

@@ -1,0 +1,89 @@
+"""`lerobot-inference evaluate`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from lerobot_inference.checkpoint import Checkpoint
+from lerobot_inference.cli.console import console, errors, print_json, progress_display
+from lerobot_inference.dataset import Dataset
+from lerobot_inference.engine import load_engine
+from lerobot_inference.evaluation.evaluate import EvaluationPlan
+from lerobot_inference.evaluation.evaluate import evaluate as run_evaluation
+from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.types import ActionMode
+
+PARTIAL_EXIT_CODE = 4
+
+
+class Protocols(StrEnum):
+    """Which protocols to run."""
+
+    AS_DEPLOYED = "as-deployed"
+    BOTH = "both"
+
+
+class ActionModeChoice(StrEnum):
+    """What an action means; `auto` reads it off the dataset."""
+
+    AUTO = "auto"
+    DELTA = "delta"
+    ABSOLUTE = "absolute"
+
+
+def evaluate(
+    policy: Annotated[Path, typer.Option(help="Folder of the lerobot ACT checkpoint.")],
+    dataset: Annotated[Path, typer.Option(help="Folder of the LeRobot v3 dataset.")],
+    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+    episodes: Annotated[str, typer.Option(help="all, a count such as 10, or numbers such as 3,5-8.")] = "all",
+    device: Annotated[str, typer.Option(help="cuda, cpu or mps; an absent one is an error.")] = "cuda",
+    engine: Annotated[str, typer.Option(help="Inference engine.")] = "lerobot",
+    protocol: Annotated[Protocols, typer.Option(help="as-deployed alone, or every-frame too.")] = Protocols.BOTH,
+    stride: Annotated[int, typer.Option(min=1, help="every-frame: predict from each N-th frame.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="every-frame: frames in one forward pass.")] = 8,
+    action_mode: Annotated[ActionModeChoice, typer.Option(help="What an action means.")] = ActionModeChoice.AUTO,
+    json: Annotated[bool, typer.Option("--json", help="Print eval_results.json.")] = False,
+) -> None:
+    """Replay recorded episodes through a policy and write the results folder."""
+    checkpoint, data = Checkpoint.open(policy), Dataset.open(dataset)
+    plan = EvaluationPlan(
+        episodes=episodes,
+        every_frame=protocol is Protocols.BOTH,
+        stride=stride,
+        batch_size=batch_size,
+        action_mode=None if action_mode is ActionModeChoice.AUTO else ActionMode(action_mode.value),
+    )
+    with progress_display() as progress:
+        results = run_evaluation(checkpoint, data, load_engine(engine, checkpoint, device), output, plan, progress)
+    if json:
+        print_json(results)
+    else:
+        console.print(summary_table(results))
+        console.print(f"results: {output}", soft_wrap=True)
+    if results.failed_episodes:
+        errors.print(f"[bold yellow]warning:[/] episodes {results.failed_episodes} failed; see failure_cases.jsonl")
+        raise typer.Exit(PARTIAL_EXIT_CODE)
+
+
+def summary_table(results: EvalResults) -> Table:
+    """Both protocols beside their best baseline."""
+    table = Table(title=f"{results.policy_repo_id} on {results.dataset_repo_id}", title_justify="left")
+    for heading in ("protocol", "steps", "MSE", "MAE (mrad)", "best baseline", "its MSE", "skill"):
+        table.add_column(heading, justify="left" if heading in ("protocol", "best baseline") else "right")
+    for name, protocol in results.protocols.items():
+        best = protocol.baselines[protocol.best_baseline]
+        table.add_row(
+            name.replace("_", "-"),
+            str(protocol.steps),
+            f"{protocol.error.mse:.3g}",
+            f"{1000 * protocol.error.mae:.3f}",
+            protocol.best_baseline.replace("_", " "),
+            f"{best.mse:.3g}",
+            "n/a" if protocol.skill is None else f"{protocol.skill:.3f}",
+        )
+    return table

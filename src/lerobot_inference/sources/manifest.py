@@ -1,0 +1,50 @@
+"""download.json: what was fetched, from where, and the sha256 of every file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lerobot_inference.errors import InputError
+from lerobot_inference.files import sha256_file
+
+MANIFEST_FILE = "download.json"
+
+
+class Manifest(BaseModel):
+    """Lies in the fetched folder. files: relative path -> sha256, the manifest itself left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    kind: str
+    revision: str | None
+    files: dict[str, str]
+
+    def mismatch(self, folder: Path) -> str | None:
+        """The first file that is missing or has other bytes than when it was fetched; None when all is well."""
+        for name, expected in self.files.items():
+            path = folder / name
+            if not path.is_file():
+                return f"{path}: file is missing"
+            if sha256_file(path) != expected:
+                return f"{path}: sha256 differs from the one in {MANIFEST_FILE}"
+        return None
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest in `folder`; None for a folder that was not fetched. Raises InputError when it is damaged."""
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        return None
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(f"{path}: not a download manifest", hint="delete the folder and download again") from error
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Every file below `folder`, relative to it, in order; the manifest and hidden folders left out."""
+    found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path for path in found if path.name != MANIFEST_FILE and not path.parts[0].startswith(".")]
