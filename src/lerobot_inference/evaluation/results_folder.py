@@ -1,0 +1,115 @@
+"""Write the results folder, and read it back trusting nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from lerobot_inference.errors import ConfigError
+from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
+from lerobot_inference.evaluation.results import (
+    FAILURES_FILE,
+    PROVENANCE_FILE,
+    RESULTS_FILE,
+    EpisodeResult,
+    EvalResults,
+    Failure,
+)
+from lerobot_inference.files import atomic_write
+
+RUN_AGAIN = "run evaluate again to write it"
+
+
+def save_results(results: EvalResults, folder: Path) -> None:
+    """Write provenance.json, then eval_results.json: where the latter is, the folder is complete.
+
+    Raises StorageError.
+    """
+    save_record(results.provenance, folder / PROVENANCE_FILE)
+    save_record(results, folder / RESULTS_FILE)
+
+
+def save_failures(failures: Sequence[Failure], folder: Path) -> None:
+    """Write failure_cases.jsonl, one line a failure; empty when nothing failed. Raises StorageError."""
+    with atomic_write(folder / FAILURES_FILE) as temporary:
+        temporary.write_text("".join(f"{failure.model_dump_json()}\n" for failure in failures), encoding="utf-8")
+
+
+def save_record(record: BaseModel, path: Path) -> None:
+    """Write one record as indented JSON. Raises StorageError."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(f"{record.model_dump_json(indent=2)}\n", encoding="utf-8")
+
+
+def load_results(folder: Path) -> EvalResults:
+    """Read eval_results.json. Raises ConfigError naming the file and the first field that is wrong."""
+    path = folder / RESULTS_FILE
+    try:
+        results = EvalResults.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror}", hint="give the folder that `lerobot-inference evaluate` wrote"
+        ) from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {first_problem(error)}", hint=RUN_AGAIN) from error
+    _check_consistent(results, path)
+    return results
+
+
+def load_predictions(folder: Path, results: EvalResults, episode: EpisodeResult) -> EpisodePredictions:
+    """Read one episode's predictions, all arrays as long as `episode` says and finite.
+
+    Raises ConfigError naming the file and array.
+    """
+    path = predictions_path(folder, episode.episode)
+    data = EpisodePredictions.load(path)
+    steps, joints = episode.steps, len(results.joint_names)
+    expected = {
+        "predicted": (steps, joints),
+        "ground_truth": (steps, joints),
+        "states": (steps, *data.states.shape[1:2]),
+        "inference_times": (steps,),
+        "timestamps": (steps,),
+        "chunk_starts": data.chunk_starts.shape[:1],
+        "horizon_mae": data.horizon_mae.shape[:1],
+    }
+    for name, shape in expected.items():
+        array = getattr(data, name)
+        if array.shape != shape:
+            raise ConfigError(f"{path}: {name} has shape {array.shape}, expected {shape}", hint=RUN_AGAIN)
+        if not np.isfinite(array).all():
+            raise ConfigError(f"{path}: {name} holds a NaN or an infinity", hint=RUN_AGAIN)
+    if np.any((data.chunk_starts < 0) | (data.chunk_starts >= steps)):
+        raise ConfigError(f"{path}: chunk_starts point outside the {steps} steps", hint=RUN_AGAIN)
+    return data
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first of pydantic's complaints as `field.path: what is wrong`."""
+    problem = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}" if where else problem["msg"]
+
+
+def _check_consistent(results: EvalResults, path: Path) -> None:
+    """Raise ConfigError when parts of the file contradict each other."""
+    joints = len(results.joint_names)
+    if "as_deployed" not in results.protocols:
+        raise ConfigError(f"{path}: protocols.as_deployed is missing", hint=RUN_AGAIN)
+    if len(results.per_episode) != results.episodes_evaluated or not results.per_episode:
+        raise ConfigError(
+            f"{path}: episodes_evaluated is {results.episodes_evaluated}, per_episode lists {len(results.per_episode)}",
+            hint=RUN_AGAIN,
+        )
+    per_joint = {
+        f"per_episode.{episode.episode}.per_joint_mae": episode.per_joint_mae for episode in results.per_episode
+    }
+    for name, protocol in results.protocols.items():
+        errors = {"error": protocol.error} | {f"baselines.{k}": v for k, v in protocol.baselines.items()}
+        per_joint |= {f"protocols.{name}.{key}.per_joint_mae": figures.per_joint_mae for key, figures in errors.items()}
+    for field, figures in per_joint.items():
+        if len(figures) != joints:
+            raise ConfigError(f"{path}: {field} has {len(figures)} figures for {joints} joints", hint=RUN_AGAIN)
