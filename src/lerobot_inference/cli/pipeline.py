@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,9 @@ def run(
     file: Annotated[Path, typer.Argument(help="Pipeline YAML, such as pipelines/evaluate.yaml.")],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="inputs.NAME=VALUE", help="Set a pipeline input; an empty value unsets it."),
+        typer.Option(
+            "--set", metavar="inputs.NAME=VALUE", help="Set an input, or jobs.STEP.inputs.NAME; empty unsets it."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of this run; runs/<pipeline>-<time> when not given.")
@@ -63,14 +66,13 @@ def run(
 
 
 def _parse_settings(settings: list[str]) -> dict[str, str]:
-    """`inputs.x=text` as x -> text. `inputs.x.path=` is what Azure's own command line calls a data input."""
+    """`inputs.x=text` as inputs.x -> text. Azure's own command line says `inputs.x.path` for data; so may a person."""
     parsed = {}
     for setting in settings:
-        key, equals, value = setting.partition("=")
-        name = key.removeprefix("inputs.").removesuffix(".path")
-        if not equals or not key.startswith("inputs.") or not name:
-            raise UsageError(f"--set {setting}: expected inputs.NAME=VALUE")
-        parsed[name] = value
+        key, equals, text = setting.partition("=")
+        if not equals or not re.fullmatch(r"(jobs\.\w+\.)?inputs\.\w+(\.path)?", key):
+            raise UsageError(f"--set {setting}: expected inputs.NAME=VALUE or jobs.STEP.inputs.NAME=VALUE")
+        parsed[key.removesuffix(".path")] = text
     return parsed
 
 

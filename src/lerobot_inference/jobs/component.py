@@ -73,7 +73,8 @@ class Parameter(BaseModel):
         kinds: dict[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float), "boolean": (bool,)}
         fits = isinstance(value, kinds.get(self.type, (str,)))
         if not isinstance(value, str | int | float) or not fits or (isinstance(value, bool) and self.type != "boolean"):
-            raise ValueError(f"expected {self.type}, found {value!r}")
+            quote = "; quote it" if self.type == "string" else ""
+            raise ValueError(f"expected {self.type}, found {value!r}{quote}")
         if isinstance(value, str) and (not value or "\0" in value):
             raise ValueError(f"expected {self.type}, found {value!r}; text must not be empty or hold a NUL")
         if isinstance(value, float) and not math.isfinite(value):

@@ -60,6 +60,13 @@ class StepOutput:
     output: str
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A value that a person typed, in place of what the file says; empty text takes the value away."""
+
+    text: str
+
+
 type Source = Value | PipelineInput | StepOutput
 
 
@@ -91,16 +98,30 @@ class Pipeline:
     def read(cls, path: Path, settings: Mapping[str, str] | None = None) -> Pipeline:
         """Read a pipeline file and its components.
 
-        settings: pipeline input -> the text that replaces its value; empty text takes the value away.
+        settings: `inputs.x` or `jobs.step.inputs.x` -> the text that replaces its value; empty text takes it away.
         Raises ConfigError that names file, line and field.
         """
         document = Document.read(path)
         file = document.parse(PipelineFile)
+        _apply(settings or {}, document, file)
         steps = {name: _read_step(document, name, file) for name in file.jobs}
         _check_references(document, steps)
-        inputs = _input_values(document, file, steps, settings or {})
+        inputs = _input_values(document, file, steps)
         _check_required(document, steps, inputs)
         return cls(path, inputs, tuple(steps[name] for name in _order(document, steps)))
+
+
+def _apply(settings: Mapping[str, str], document: Document, file: PipelineFile) -> None:
+    for key, text in settings.items():
+        match key.split("."):
+            case ["inputs", name] if name in file.inputs:
+                file.inputs[name] = Setting(text)
+            case ["jobs", step, "inputs", name] if step in file.jobs:
+                file.jobs[step].inputs[name] = Setting(text)
+            case ["jobs", _, "inputs", _]:
+                raise ConfigError(f"{document.path}: {key}: there is no such step", hint=_choices(file.jobs))
+            case _:
+                raise ConfigError(f"{document.path}: {key}: there is no such input", hint=_choices(file.inputs))
 
 
 def _read_step(document: Document, name: str, file: PipelineFile) -> Step:
@@ -121,6 +142,8 @@ def _read_step(document: Document, name: str, file: PipelineFile) -> Step:
             raise document.error(
                 f"{component.path} has no such input", *field, "inputs", key, hint=_choices(component.inputs)
             )
+        if found == Setting(""):
+            continue
         source = _source(document, found, parameter, *field, "inputs", key)
         if isinstance(source, PipelineInput) and source.name not in file.inputs:
             raise document.error(
@@ -161,16 +184,17 @@ def _source(document: Document, found: object, parameter: Parameter, *field: str
 
 
 def _literal(document: Document, found: object, parameter: Parameter, *field: str) -> Value:
-    """A value written in the file; a path in it is relative to the file."""
-    if parameter.is_path:
-        if not isinstance(found, dict) or not isinstance(found.get("path"), str):
-            raise document.error(f"expected a mapping with type and path, found {found!r}", *field)
-        found = found["path"]
+    """A checked value. A path in the file is relative to the file, a typed one to the working folder."""
     try:
-        value = parameter.check(found)
-        return _existing(document.path.parent, str(value)) if parameter.is_path else value
+        if isinstance(found, Setting):
+            return _existing(Path.cwd(), found.text) if parameter.is_path else parameter.parse(found.text)
+        if not parameter.is_path:
+            return parameter.check(found)
+        if not isinstance(found, dict) or not isinstance(found.get("path"), str):
+            raise ValueError(f"expected a mapping with type and path, found {found!r}")
+        return _existing(document.path.parent, found["path"])
     except ValueError as error:
-        raise document.error(str(error), *field) from error
+        raise document.error(str(error), *field, hint=parameter.description or None) from error
 
 
 def _existing(folder: Path, text: str) -> str:
@@ -202,35 +226,21 @@ def _check_references(document: Document, steps: Mapping[str, Step]) -> None:
                     )
 
 
-def _input_values(
-    document: Document, file: PipelineFile, steps: Mapping[str, Step], settings: Mapping[str, str]
-) -> dict[str, Value]:
+def _input_values(document: Document, file: PipelineFile, steps: Mapping[str, Step]) -> dict[str, Value]:
     """The pipeline inputs that have a value, each checked against every component input it is bound to."""
     bound: dict[str, list[Parameter]] = {name: [] for name in file.inputs}
     for step in steps.values():
         for key, source in step.inputs.items():
             if isinstance(source, PipelineInput):
                 bound[source.name].append(step.component.inputs[key])
-    for name in settings:
-        if not bound.get(name):
-            raise ConfigError(f"{document.path}: no step reads an input {name}", hint=_choices(bound))
-
     values: dict[str, Value] = {}
     for name, found in file.inputs.items():
-        for parameter in bound[name]:
-            if name not in settings:
+        if not bound[name]:
+            raise document.error("no step reads this input", "inputs", name, hint="bind it to a step, or remove it")
+        if found != Setting(""):
+            for parameter in bound[name]:
                 values[name] = _literal(document, found, parameter, "inputs", name)
-            elif settings[name]:
-                values[name] = _setting(document, name, settings[name], parameter)
     return values
-
-
-def _setting(document: Document, name: str, text: str, parameter: Parameter) -> Value:
-    """A value from the command line; a path in it is relative to the working folder."""
-    try:
-        return _existing(Path.cwd(), text) if parameter.is_path else parameter.parse(text)
-    except ValueError as error:
-        raise ConfigError(f"{document.path}: inputs.{name}: {error}", hint=parameter.description or None) from error
 
 
 def _check_required(document: Document, steps: Mapping[str, Step], inputs: Mapping[str, Value]) -> None:
