@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_inference.dataset.episode import Episode
 from lerobot_inference.errors import DatasetError
-from lerobot_inference.types import ActionMode
+from lerobot_inference.types import ActionMode, FloatArray
 
 HINT = "say which it is with --action-mode delta or --action-mode absolute"
+
+
+class Recording(Protocol):
+    """The table of an episode. states, actions: (T, joints)."""
+
+    @property
+    def states(self) -> FloatArray:
+        """Joint positions, radians."""
+
+    @property
+    def actions(self) -> FloatArray:
+        """What the demonstrator commanded."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +48,14 @@ class ActionModeEvidence:
         )
 
 
-def infer_action_mode(episodes: Iterable[Episode]) -> ActionModeEvidence:
+def infer_action_mode(episodes: Iterable[Recording]) -> ActionModeEvidence:
     """Compare each action[t] with state[t+1] - state[t] and with state[t+1], all joints pooled.
 
     Raises DatasetError when neither explains the actions (misfit under a half) or both do so about as well.
     """
     recorded = list(episodes)
+    if sum(len(episode.states) - 1 for episode in recorded) < 1:
+        raise DatasetError("no episode has two frames, so the action convention can't be inferred", hint=HINT)
     if any(episode.states.shape != episode.actions.shape for episode in recorded):
         raise DatasetError("states and actions differ in size, so the action convention can't be inferred", hint=HINT)
     actions = np.concatenate([episode.actions[:-1] for episode in recorded]).astype(np.float64)

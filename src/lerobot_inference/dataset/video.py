@@ -19,6 +19,7 @@ from lerobot_inference.types import ImageShape, UInt8Array
 
 log = logging.getLogger(__name__)
 
+REORDERED_FRAMES = 16  # H.264 and HEVC show no picture further before one that precedes it in the file
 ADVICE = "fetch the file again, or leave this episode out"
 
 
@@ -39,7 +40,7 @@ def read_frames(
             stream.thread_type = "AUTO"
             start_s = span.start_s - _counted_from(span, stream, fps)
             wanted = [start_s + time for time in times_s]
-            for picture in nearest(_decode(container, stream, wanted[0] - 0.5 / fps), wanted, 0.5 / fps):
+            for picture in nearest(_decode(container, stream, wanted[0], fps), wanted, 0.5 / fps):
                 found = ImageShape(picture.height, picture.width)
                 if found != shape:
                     raise DatasetError(f"{span.file}: pictures are {found}, meta/info.json says {shape}")
@@ -74,10 +75,18 @@ def nearest[T](timed: Iterable[tuple[float, T]], wanted: Sequence[float], tolera
         before = now
 
 
-def _decode(container: InputContainer, stream: VideoStream, from_s: float) -> Iterator[tuple[float, VideoFrame]]:
+def _decode(
+    container: InputContainer, stream: VideoStream, from_s: float, fps: float
+) -> Iterator[tuple[float, VideoFrame]]:
     """Pictures with their presentation times, from the keyframe at or before `from_s` on."""
-    container.seek(int(from_s * av.time_base))
-    for picture in container.decode(stream):
+    for frames_back in (0.5, REORDERED_FRAMES):
+        container.seek(int((from_s - frames_back / fps) * av.time_base))
+        pictures = container.decode(stream)
+        first = next(pictures, None)
+        # A later start means that `from_s` needs the keyframe before the one found (HEVC's open groups of pictures).
+        if first is None or first.time is None or first.time < from_s + 0.5 / fps:
+            break
+    for picture in chain([first] if first else [], pictures):
         if picture.is_corrupt:
             raise DatasetError(f"{container.name}: damaged at {picture.time} s", hint=ADVICE)
         if picture.time is not None:
