@@ -18,6 +18,7 @@ from lerobot_inference.types import PolicySpec
 WEIGHTS_FILE = "model.safetensors"
 TRAIN_CONFIG_FILE = "train_config.json"
 PICKLES = ("*.pt", "*.pth", "*.bin", "*.pkl", "*.ckpt")
+PICKLE_STARTS = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _verify_weights(folder: Path, config: ActConfig) -> int:
     except (OSError, SafetensorError) as error:
         with path.open("rb") as file:
             start = file.read(2)
-        what = "a pickle or zip archive, which is never loaded" if start in (b"PK", b"\x80\x02") else "damaged"
+        what = "a pickle or zip archive, which is never loaded" if start in PICKLE_STARTS else "damaged"
         raise CheckpointError(f"{path}: {what}: {error}", hint="download the checkpoint again") from error
     for name, expected in _expected_shapes(config).items():
         if shapes.get(name) != expected:

@@ -1,0 +1,72 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from lerobot_inference.errors import StorageError
+from lerobot_inference.files import atomic_folder, atomic_write, sha256_file, storage_errors
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_under_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "new" / "a.txt") as temporary:
+        temporary.write_text("half")
+        assert not (tmp_path / "new" / "a.txt").exists()
+        temporary.write_text("whole")
+    assert (tmp_path / "new" / "a.txt").read_text() == "whole"
+    assert names(tmp_path / "new") == ["a.txt"]
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(ValueError, match="interrupted"), atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise ValueError("interrupted")
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_failed_folder_keeps_the_old_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
+    with pytest.raises(ValueError, match="interrupted"), atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "new").touch()
+        raise ValueError("interrupted")
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == ["old"]
+
+
+def test_a_new_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "new").touch()
+    assert names(tmp_path / "out") == ["new"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_a_full_disk_is_said_in_one_line_with_what_to_do(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StorageError, match="results.json: the disk is full") as caught,
+        storage_errors(tmp_path / "results.json"),
+    ):
+        Path("/dev/full").write_text("x")
+    assert caught.value.exit_code == 7
+    assert "free some space" in str(caught.value.hint)
+
+
+def test_an_unrelated_os_error_passes_through(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), storage_errors(tmp_path):
+        (tmp_path / "missing").read_text()
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
