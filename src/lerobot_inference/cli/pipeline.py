@@ -20,7 +20,7 @@ from lerobot_inference.jobs.local import Observer, log_tail, new_folder, run_pip
 from lerobot_inference.jobs.pipeline import Pipeline
 from lerobot_inference.jobs.record import RunRecord, State
 
-app = typer.Typer(help="Work with pipeline files.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 FAILED_LOG_LINES = 20
 STYLES = {

@@ -1,0 +1,147 @@
+"""The YAML that is submitted: Azure's own SDK accepts it, and it says what the command line says."""
+
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import typer
+import yaml
+
+from lerobot_inference.cli import app
+from lerobot_inference.jobs.component import Component
+from lerobot_inference.jobs.local import plan
+from lerobot_inference.jobs.pipeline import Pipeline
+
+ROOT = Path(__file__).parents[2]
+COMPONENTS = sorted(ROOT.glob("components/*/component.yaml"))
+ENVIRONMENTS = sorted(ROOT.glob("environments/*/environment.yaml"))
+EVALUATE = ROOT / "pipelines" / "evaluate.yaml"
+
+# What a step in a pipeline has no use for: a switch has no place in a component's command, whose values are text.
+LEFT_OUT = {"--json", "--require-pinned", "--fail-on-reject"}
+
+by_folder = pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.parent.name)
+
+
+def options(command: str) -> dict[str, Any]:
+    """A command's options by their long flag."""
+    group: Any = typer.main.get_command(app)
+    return {flag: option for option in group.commands[command].params for flag in option.opts if flag.startswith("--")}
+
+
+def annotations(command: str) -> dict[str, Any]:
+    """The types of a command's parameters, an optional one without its None."""
+    function = next(found.callback for found in app.registered_commands if found.callback.__name__ == command)
+    return {name: get_args(kind)[0] if get_args(kind) else kind for name, kind in get_type_hints(function).items()}
+
+
+def flags(component: Component) -> dict[str, str]:
+    """The flag that each input and output of a component is passed with."""
+    inputs = {name: f"inputs.{name}" for name in component.inputs}
+    outputs = {name: Path(f"outputs.{name}") for name in component.outputs}
+    arguments = component.argv(inputs, outputs)[2:]
+    return dict(zip(arguments[1::2], arguments[::2], strict=True))
+
+
+def text(default: object) -> str | None:
+    """A default as it would be typed."""
+    return None if default is None else str(getattr(default, "value", default))
+
+
+def test_there_is_something_to_check() -> None:
+    assert {path.parent.name for path in COMPONENTS} >= {"download", "evaluate", "plot", "register"}
+    assert {path.parent.name for path in ENVIRONMENTS} >= {"download", "evaluate", "plot", "register"}
+
+
+@by_folder
+def test_azures_sdk_accepts_the_component(path: Path) -> None:
+    from azure.ai.ml import load_component
+
+    component = load_component(path)
+    assert component._validate().passed
+    assert component.code is None
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.parent.name)
+def test_azures_sdk_accepts_the_environment(path: Path) -> None:
+    from azure.ai.ml import load_environment
+
+    environment = load_environment(path)
+    assert Path(path.parent, environment.build.path).resolve() == path.parent
+    assert (path.parent / environment.build.dockerfile_path).is_file()
+
+
+def test_azures_sdk_accepts_the_pipeline() -> None:
+    from azure.ai.ml import load_job
+
+    result = load_job(EVALUATE)._validate()
+    assert result.passed, result.error_messages
+
+
+def test_what_may_be_set_is_the_same_here_and_there() -> None:
+    from azure.ai.ml import load_job
+
+    settings = {"inputs.policy": "org/name", "inputs.stride": "5", "jobs.download.inputs.policy_revision": "abc"}
+    there = load_job(EVALUATE, params_override=[{key: value} for key, value in settings.items()])
+    assert there._validate().passed
+    assert there.inputs["policy"]._data == "org/name"
+    assert there.jobs["download"].inputs["policy_revision"]._data == "abc"
+    download, evaluate, *_ = plan(Pipeline.read(EVALUATE, settings), Path("/run")).steps
+    assert download.command[2:6] == ["--policy", "org/name", "--policy-revision", "abc"]
+    assert "--stride 5" in " ".join(evaluate.command)
+
+
+@by_folder
+def test_a_component_calls_its_command_with_flags_that_the_command_has(path: Path) -> None:
+    component = Component.read(path)
+    command = path.parent.name
+    assert component.argv(dict.fromkeys(component.inputs, "x"), dict.fromkeys(component.outputs, path))[:2] == [
+        "lerobot-inference",
+        command,
+    ]
+    passed, known = set(flags(component).values()), set(options(command))
+    assert passed <= known
+    assert known - passed - LEFT_OUT == set(), "an option of the command line that no input of the component sets"
+
+
+@by_folder
+def test_a_components_defaults_and_ranges_are_the_command_lines_own(path: Path) -> None:
+    component = Component.read(path)
+    flag_of, known, kinds = flags(component), options(path.parent.name), annotations(path.parent.name)
+    for name, parameter in component.inputs.items():
+        option = known[flag_of[f"inputs.{name}"]]
+        default = None if option.required else text(option.default)
+        if parameter.default is not None or default is not None:
+            assert text(parameter.default) == default, name
+        if parameter.optional:
+            assert not option.required, name
+        if issubclass(kinds[option.name], Enum):
+            assert set(parameter.enum or []) == {choice.value for choice in kinds[option.name]}, name
+        assert (parameter.min, parameter.max) == (option.min, option.max), name
+
+
+@by_folder
+def test_a_component_says_what_its_inputs_are_and_whether_it_may_be_reused(path: Path) -> None:
+    found = yaml.safe_load(path.read_text())
+    assert isinstance(found["is_deterministic"], bool)
+    described = [found, *found["inputs"].values(), *found["outputs"].values()]
+    assert all(entry["description"].endswith(".") for entry in described)
+
+
+def test_only_the_download_step_may_reach_the_hub() -> None:
+    offline = {step.name: step.environment.get("HF_HUB_OFFLINE") == "1" for step in Pipeline.read(EVALUATE).steps}
+    assert offline.pop("download") is False
+    assert all(offline.values())
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.parent.name)
+def test_a_dockerfile_needs_no_buildkit_and_no_root(path: Path) -> None:
+    dockerfile = (path.parent / "Dockerfile").read_text()
+    assert "ARG BASE_IMAGE=" in dockerfile
+    assert "FROM ${BASE_IMAGE}" in dockerfile
+    assert not re.search(r"^# *syntax=|<<|RUN +--|(COPY|ADD) +--(link|chmod)", dockerfile, re.MULTILINE)
+    users = re.findall(r"^USER +(\S+)", dockerfile, re.MULTILINE)
+    assert users
+    assert users[-1] not in ("root", "0")
