@@ -225,3 +225,13 @@ def test_stopping_the_run_ends_the_step_and_says_so(pipeline_file: Path, tmp_pat
     assert [step.state for step in record.steps] == [State.INTERRUPTED, State.SKIPPED, State.SKIPPED]
     with pytest.raises(ProcessLookupError):
         os.kill(int(log.read_text().split()[0]), 0)
+
+
+def test_a_step_calls_this_very_installation_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "help.yaml").write_text("name: help\ntype: command\ncommand: lerobot-inference pipeline --help\n")
+    (tmp_path / "pipeline.yaml").write_text("type: pipeline\njobs:\n  help: {component: help.yaml}\n")
+    monkeypatch.setenv("PATH", "")
+    record = run_pipeline(Pipeline.read(tmp_path / "pipeline.yaml"), tmp_path / "run")
+    assert record.exit_code == 0
+    assert record.steps[0].command[0] == "lerobot-inference"
+    assert "run" in Path(record.steps[0].log).read_text()

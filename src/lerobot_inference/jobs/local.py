@@ -27,6 +27,8 @@ from lerobot_inference.jobs.record import INTERRUPTED_EXIT_CODE, RUN_FILE, RunRe
 LOG_FILE = "log.txt"
 OUTPUTS_FOLDER = "outputs"
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+# Steps run the same interpreter and installation as this, whatever PATH says.
+PROGRAMS = {"lerobot-inference": [sys.executable, "-m", "lerobot_inference"], "python": [sys.executable]}
 GRACE_S = 5.0  # how long a stopped step may take to clean up before the next, harder signal
 
 type Observer = Callable[[RunRecord], None]
@@ -117,6 +119,7 @@ def _values(pipeline: Pipeline, step: Step, outputs: Mapping[tuple[str, str], Pa
 
 def _run_step(step: Step, planned: StepRecord) -> int:
     """Run one step to its end and return its exit code."""
+    program, *arguments = planned.command
     log = Path(planned.log)
     log.parent.mkdir(parents=True)
     for name, output in step.component.outputs.items():
@@ -125,7 +128,7 @@ def _run_step(step: Step, planned: StepRecord) -> int:
     with log.open("wb") as printed:
         try:
             process = subprocess.Popen(
-                planned.command,
+                [*PROGRAMS.get(program, [program]), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
@@ -133,7 +136,7 @@ def _run_step(step: Step, planned: StepRecord) -> int:
                 process_group=0,  # Ctrl-C comes to us alone, and we end the step with everything it started
             )
         except OSError as error:
-            printed.write(f"{planned.command[0]} can't be run: {error.strerror}\n".encode())
+            printed.write(f"{program} can't be run: {error.strerror}\n".encode())
             return 127
         try:
             exit_code = process.wait()
@@ -144,12 +147,8 @@ def _run_step(step: Step, planned: StepRecord) -> int:
 
 
 def _environment(step: Step) -> dict[str, str]:
-    """The caller's environment and the step's own; a step that works offline is given no Hub token.
-
-    Programs are looked up beside the running interpreter first, so the steps run the same installation as this.
-    """
+    """The caller's environment and the step's own; a step that works offline is given no Hub token."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **step.environment}
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     if step.environment.get("HF_HUB_OFFLINE") == "1":
         for token in HUB_TOKENS:
             environment.pop(token, None)
