@@ -130,7 +130,7 @@ def test_a_setting_that_does_not_fit_is_refused(pipeline_file: Path, setting: st
             "no",
         ),
         ("component: greet.yaml", "component: azureml:greet:1", 9, "is registered in Azure ML"),
-        ("jobs.first.outputs.folder", "jobs.frist.outputs.folder", 12, "there is no step frist"),
+        ("jobs.first.outputs.folder", "jobs.fourth.outputs.folder", 12, "there is no step fourth"),
         ("jobs.first.outputs.folder", "jobs.first.outputs.files", 12, "step first has no output files"),
         ("text: ${{parent.inputs.text}}", "text: ${{parent.inputs.txet}}", 19, "the pipeline has no input txet"),
         ("text: ${{parent.inputs.text}}", "text: say ${{parent.inputs.text}}", 19, "can't be bound to an input"),
