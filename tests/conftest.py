@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lerobot_writer import write_dataset
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -89,3 +90,9 @@ def checkpoint_factory(tmp_path_factory: pytest.TempPathFactory) -> Callable[...
 def checkpoint(checkpoint_factory: Callable[..., Path]) -> Path:
     """A tiny checkpoint: 6 joints, one 64x96 camera, chunks of 8. Read only."""
     return checkpoint_factory()
+
+
+@pytest.fixture(scope="session")
+def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three episodes of 40, 30 and 20 frames that fit `checkpoint`, written by lerobot. Read only."""
+    return write_dataset(tmp_path_factory.mktemp("dataset") / "cell", episodes=[40, 30, 20])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from lerobot_inference.evaluation.replay import (
     replay_every_frame,
 )
 from lerobot_inference.evaluation.results import EvalResults, Failure
-from lerobot_inference.evaluation.results_folder import save_failures, save_results
+from lerobot_inference.evaluation.results_folder import clear_results, save_failures, save_results
 from lerobot_inference.evaluation.summary import EpisodeScore, summarise
 from lerobot_inference.types import ActionMode, Progress, silent
 
@@ -62,8 +61,7 @@ def evaluate(
     mode = plan.action_mode or find_action_mode(dataset, episodes)
     provenance = describe_provenance(checkpoint, dataset, episodes, engine.name, engine.device)
     cold_forward_s = engine.warm_up()
-    if output.exists():
-        shutil.rmtree(output / "predictions", ignore_errors=True)
+    clear_results(output)
     scores, failures, stopwatch = [], [], Stopwatch()
     for done, index in enumerate(episodes):
         progress("evaluate", done, len(episodes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results import (
     FAILURES_FILE,
+    PREDICTIONS_FOLDER,
     PROVENANCE_FILE,
     RESULTS_FILE,
     EpisodeResult,
     EvalResults,
     Failure,
 )
-from lerobot_inference.files import atomic_write
+from lerobot_inference.files import atomic_write, storage_errors
 
 RUN_AGAIN = "run evaluate again to write it"
 
@@ -113,3 +115,15 @@ def _check_consistent(results: EvalResults, path: Path) -> None:
     for field, figures in per_joint.items():
         if len(figures) != joints:
             raise ConfigError(f"{path}: {field} has {len(figures)} figures for {joints} joints", hint=RUN_AGAIN)
+
+
+def clear_results(folder: Path) -> None:
+    """Remove what an earlier evaluation wrote, and nothing else, so that a failed run can't be mistaken for it.
+
+    Raises StorageError.
+    """
+    with storage_errors(folder):
+        for name in (RESULTS_FILE, PROVENANCE_FILE, FAILURES_FILE):
+            (folder / name).unlink(missing_ok=True)
+        if (folder / PREDICTIONS_FOLDER).is_dir():
+            shutil.rmtree(folder / PREDICTIONS_FOLDER)
