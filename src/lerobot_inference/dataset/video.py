@@ -1,9 +1,10 @@
-"""Frames of one episode from a video file: one open, one seek, one pass forward."""
+"""Frames of one episode from a video file: one open, one pass forward, long gaps skipped."""
 
 from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -19,6 +20,7 @@ from lerobot_inference.types import ImageShape, UInt8Array
 
 log = logging.getLogger(__name__)
 
+SKIPPED_FRAMES = 30  # a gap that is cheaper to seek over than to decode
 REORDERED_FRAMES = 16  # H.264 and HEVC show no picture further before one that precedes it in the file
 ADVICE = "fetch the file again, or leave this episode out"
 
@@ -40,7 +42,7 @@ def read_frames(
             stream.thread_type = "AUTO"
             start_s = span.start_s - _counted_from(span, stream, fps)
             wanted = [start_s + time for time in times_s]
-            for picture in nearest(_decode(container, stream, wanted[0], fps), wanted, 0.5 / fps):
+            for picture in nearest(_decode(container, stream, wanted, fps), wanted, 0.5 / fps):
                 found = ImageShape(picture.height, picture.width)
                 if found != shape:
                     raise DatasetError(f"{span.file}: pictures are {found}, meta/info.json says {shape}")
@@ -76,9 +78,30 @@ def nearest[T](timed: Iterable[tuple[float, T]], wanted: Sequence[float], tolera
 
 
 def _decode(
+    container: InputContainer, stream: VideoStream, wanted: Sequence[float], fps: float
+) -> Iterator[tuple[float, VideoFrame]]:
+    """Pictures with their presentation times: all that `nearest` needs for the `wanted` times, and few others."""
+    longest_gap = SKIPPED_FRAMES / fps
+    last = -math.inf
+    coming = deque(wanted)
+    while coming:
+        for time, picture in _decode_from(container, stream, coming[0], fps):
+            if time <= last:  # the seek went back: keyframes are further apart than the wanted times
+                longest_gap = math.inf
+            last = time
+            yield time, picture
+            while coming and coming[0] <= time:
+                coming.popleft()
+            if not coming or coming[0] - time > longest_gap:
+                break
+        else:
+            return
+
+
+def _decode_from(
     container: InputContainer, stream: VideoStream, from_s: float, fps: float
 ) -> Iterator[tuple[float, VideoFrame]]:
-    """Pictures with their presentation times, from the keyframe at or before `from_s` on."""
+    """Pictures with their presentation times, from the keyframe at or before `from_s` to the end."""
     for frames_back in (0.5, REORDERED_FRAMES):
         container.seek(int((from_s - frames_back / fps) * av.time_base))
         pictures = container.decode(stream)
