@@ -1,0 +1,170 @@
+"""Policies and datasets arrive verified, pinned and once, from a folder or from a Hub on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hub_server import COMMIT, Hub, serve
+
+from lerobot_inference.checkpoint import Checkpoint
+from lerobot_inference.dataset import Dataset
+from lerobot_inference.errors import UsageError
+from lerobot_inference.files import sha256_file
+from lerobot_inference.sources import Kind, fetch, parse_source, read_manifest
+
+POLICY, DATASET = "lab/reach-act", "lab/reach-cell"
+
+
+@pytest.fixture(scope="module")
+def hub(checkpoint: Path, dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A policy and a dataset on a Hub; the policy's repository also holds a pickle and code."""
+    policy = Path(shutil.copytree(checkpoint, tmp_path_factory.mktemp("hub") / "policy"))
+    (policy / "optimizer.pt").write_bytes(b"\x80\x04pickle")
+    (policy / "modeling.py").write_text("raise SystemExit('code from a hub was run')")
+    with serve({POLICY: policy, DATASET: dataset_folder}) as server:
+        yield server
+
+
+def run(hub: Hub, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, as HF_ENDPOINT is read when huggingface_hub is imported."""
+    environment = os.environ | {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_TOKEN": "hf_a_secret_for_this_test",
+    }
+    hub.requests.clear()
+    return subprocess.run(
+        [sys.executable, "-m", "lerobot_inference", "download", *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_policy_and_dataset_arrive_pinned_verified_and_usable(hub: Hub, tmp_path: Path) -> None:
+    policy, dataset = tmp_path / "policy", tmp_path / "dataset"
+    result = run(
+        hub, "--policy", POLICY, "--dataset", DATASET, "--output-policy", policy, "--output-dataset", dataset, "--json"
+    )
+    assert result.returncode == 0, result.stderr
+    manifests = json.loads(result.stdout)
+    assert manifests["policy"]["revision"] == manifests["dataset"]["revision"] == COMMIT
+    for folder, manifest in ((policy, manifests["policy"]), (dataset, manifests["dataset"])):
+        assert all(sha256_file(folder / name) == sha256 for name, sha256 in manifest["files"].items())
+    assert Checkpoint.open(policy).spec.action_dim == 6
+    assert Dataset.open(dataset).episode(2).length == 20
+    assert "hf_a_secret" not in result.stdout + result.stderr
+
+
+def test_pickles_and_code_are_left_on_the_hub(hub: Hub, tmp_path: Path) -> None:
+    assert run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy").returncode == 0
+    assert not list(tmp_path.rglob("*.pt"))
+    assert not list(tmp_path.rglob("*.py"))
+    assert not any("optimizer.pt" in request or "modeling.py" in request for request in hub.downloads)
+
+
+def test_a_second_download_transfers_nothing_and_a_pinned_one_asks_nothing(hub: Hub, tmp_path: Path) -> None:
+    arguments = ("--policy", POLICY, "--output-policy", tmp_path / "policy")
+    assert run(hub, *arguments).returncode == 0
+    assert hub.downloads
+    assert run(hub, *arguments).returncode == 0
+    assert not hub.downloads
+    assert run(hub, *arguments, "--policy-revision", COMMIT, "--require-pinned").returncode == 0
+    assert not hub.requests
+
+
+def test_a_copy_that_was_changed_is_fetched_again(hub: Hub, tmp_path: Path) -> None:
+    arguments = ("--policy", POLICY, "--output-policy", tmp_path / "policy")
+    assert run(hub, *arguments).returncode == 0
+    (tmp_path / "policy" / "config.json").write_text("{}")
+    assert run(hub, *arguments).returncode == 0
+    assert Checkpoint.open(tmp_path / "policy").spec.state_dim == 6
+
+
+def test_bytes_that_are_not_those_announced_are_refused(hub: Hub, tmp_path: Path) -> None:
+    hub.corrupt = "config.json"
+    result = run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy")
+    hub.corrupt = None
+    assert result.returncode == 3
+    assert "config.json: its bytes are not those the Hub announced" in result.stderr
+    assert not (tmp_path / "policy").exists()
+
+
+def test_an_interrupted_download_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
+    arguments = ("--dataset", DATASET, "--output-dataset", tmp_path / "dataset")
+    hub.fail = "meta/info.json"
+    result = run(hub, *arguments)
+    hub.fail = None
+    assert result.returncode == 6
+    assert "run the same command again" in result.stderr
+    assert not (tmp_path / "dataset").exists()
+    assert run(hub, *arguments).returncode == 0
+    assert [request for request in hub.downloads if "info.json" not in request] == []
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (("--policy", "lab/none"), 3, "lab/none: no such repository"),
+        (("--policy", POLICY, "--policy-revision", "v9"), 3, "no such revision"),
+        (("--policy", POLICY, "--require-pinned"), 2, "is not pinned"),
+        (("--policy", "./nowhere"), 2, "no such folder, and not an org/name"),
+        ((), 2, "nothing to download"),
+    ],
+)
+def test_what_cannot_be_fetched_is_said_in_one_line(
+    hub: Hub, tmp_path: Path, arguments: tuple[str, ...], exit_code: int, message: str
+) -> None:
+    result = run(hub, *arguments, "--output-policy", tmp_path / "policy")
+    assert result.returncode == exit_code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_hub_that_does_not_answer_is_exit_code_6(tmp_path: Path) -> None:
+    nobody = Hub({}, url="http://127.0.0.1:9")
+    result = run(nobody, "--policy", POLICY, "--output-policy", tmp_path / "policy")
+    assert result.returncode == 6
+    assert "could not be reached" in result.stderr
+
+
+def test_a_local_folder_is_copied_once_and_again_when_it_changes(checkpoint: Path, tmp_path: Path) -> None:
+    origin = Path(shutil.copytree(checkpoint, tmp_path / "origin"))
+    output = tmp_path / "copy"
+    first = fetch(parse_source(str(origin)), Kind.POLICY, output)
+    assert read_manifest(output) == first
+    marker = (output / "model.safetensors").stat().st_mtime_ns
+    assert fetch(parse_source(str(origin)), Kind.POLICY, output) == first
+    assert (output / "model.safetensors").stat().st_mtime_ns == marker
+    (origin / "README.md").write_text("new")
+    assert "README.md" in fetch(parse_source(str(origin)), Kind.POLICY, output).files
+    assert (output / "README.md").read_text() == "new"
+
+
+def test_a_copy_of_a_download_keeps_where_it_came_from(hub: Hub, tmp_path: Path) -> None:
+    assert run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy").returncode == 0
+    copied = fetch(parse_source(str(tmp_path / "policy")), Kind.POLICY, tmp_path / "copy")
+    assert (copied.source, copied.revision) == (POLICY, COMMIT)
+
+
+def test_a_folder_that_exists_wins_over_a_repository_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab" / "reach-act").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert parse_source(POLICY).path == Path(POLICY)
+    with pytest.raises(UsageError, match="local folder, which has no revision"):
+        parse_source(POLICY, "main")
