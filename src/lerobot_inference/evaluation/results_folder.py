@@ -84,8 +84,9 @@ def load_predictions(folder: Path, results: EvalResults, episode: EpisodeResult)
             raise ConfigError(f"{path}: {name} has shape {array.shape}, expected {shape}", hint=RUN_AGAIN)
         if not np.isfinite(array).all():
             raise ConfigError(f"{path}: {name} holds a NaN or an infinity", hint=RUN_AGAIN)
-    if np.any((data.chunk_starts < 0) | (data.chunk_starts >= steps)):
-        raise ConfigError(f"{path}: chunk_starts point outside the {steps} steps", hint=RUN_AGAIN)
+    starts = data.chunk_starts
+    if not len(starts) or starts[0] != 0 or starts[-1] >= steps or np.any(np.diff(starts) <= 0):
+        raise ConfigError(f"{path}: chunk_starts must rise from 0 and stay below {steps} steps", hint=RUN_AGAIN)
     return data
 
 

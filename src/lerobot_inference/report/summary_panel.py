@@ -1,0 +1,128 @@
+"""One episode on one page: all joints, error spread, latency, error against holding still."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from lerobot_inference.evaluation.baselines import BaselineInput, hold_still
+from lerobot_inference.report.joints import draw_series
+from lerobot_inference.report.style import (
+    BLACK,
+    CALL,
+    GREY,
+    PALE,
+    PREDICTED,
+    figure,
+    joint_colours,
+    log_milliseconds,
+    panel_title,
+)
+from lerobot_inference.report.text import angle_unit, significant
+from lerobot_inference.report.view import EpisodeView
+from lerobot_inference.types import FloatArray
+
+SHORTEST_MS = 1e-4
+"""Below the clock's resolution; a logarithmic axis has no zero."""
+
+
+def draw(view: EpisodeView) -> Figure:
+    """2 x 2 panels."""
+    height = 2 * max(2.9, 0.24 * len(view.joint_names) + 0.9)
+    fig = figure(height, "Episode summary", view.subtitle)
+    (overlay, boxes), (latency, bars) = fig.subplots(2, 2)
+    _draw_overlay(overlay, view)
+    _draw_boxes(boxes, view)
+    _draw_latency(latency, view)
+    _draw_bars(bars, view)
+    return fig
+
+
+def hold_still_mae(view: EpisodeView) -> FloatArray:
+    """(A,) radians: the error of holding still since the last network call, as evaluation scores that baseline."""
+    data = view.data
+    episode = BaselineInput(data.states, data.ground_truth, np.zeros(0, np.float32), view.mode)
+    steps = np.arange(len(data.ground_truth))
+    asked_at = data.chunk_starts[np.searchsorted(data.chunk_starts, steps, side="right") - 1]
+    mae: FloatArray = np.abs(hold_still(episode)[asked_at] - data.ground_truth).mean(axis=0)
+    return mae
+
+
+def _draw_overlay(ax: Axes, view: EpisodeView) -> None:
+    data = view.data
+    unit = angle_unit([data.predicted, data.ground_truth])
+    for joint, colour in enumerate(joint_colours(len(view.joint_names))):
+        recorded, predicted = data.ground_truth[:, joint] * unit.scale, data.predicted[:, joint] * unit.scale
+        draw_series(ax, data.timestamps, recorded, colour, 2.4, 2, alpha=0.35)
+        draw_series(ax, data.timestamps, predicted, colour, 0.9, 3)
+    ax.set_xlim(*view.time_limits)
+    ax.set_xlabel("time in the episode (s)")
+    ax.set_ylabel(f"action, {view.mode.value} ({unit.label})")
+    panel_title(ax, "All joints", "thin: predicted, pale: recorded; colours as on the right")
+
+
+def _draw_boxes(ax: Axes, view: EpisodeView) -> None:
+    error = view.absolute_error
+    unit = angle_unit(error)
+    parts = ax.boxplot(
+        error * unit.scale,
+        orientation="horizontal",
+        whis=(5, 95),
+        showfliers=False,
+        patch_artist=True,
+        widths=0.6,
+        medianprops={"color": BLACK},
+        tick_labels=view.joint_names,
+    )
+    for box, colour in zip(parts["boxes"], joint_colours(len(view.joint_names)), strict=True):
+        box.set(facecolor=colour, alpha=0.6, lw=0.6)
+    rows = np.arange(1, error.shape[1] + 1)
+    ax.plot(error.max(axis=0) * unit.scale, rows, "|", color=BLACK, ms=6, mew=1.4)
+    ax.invert_yaxis()
+    ax.set_xlim(left=0)
+    ax.set_xlabel(f"absolute error ({unit.label})")
+    panel_title(ax, "Error by joint", "box: quartiles, whiskers: 5-95 %, tick: largest")
+
+
+def _draw_latency(ax: Axes, view: EpisodeView) -> None:
+    data, deadline_ms = view.data, 1000 * view.period_s
+    milliseconds = np.maximum(1000 * data.inference_times, SHORTEST_MS)
+    forward = np.zeros(len(milliseconds), bool)
+    forward[data.chunk_starts] = True
+    ax.plot(data.timestamps[~forward], milliseconds[~forward], "o", color=GREY, ms=2)
+    ax.plot(data.timestamps[forward], milliseconds[forward], "o", color=CALL, ms=4)
+    ax.axhline(deadline_ms, color=BLACK, lw=1, ls="--")
+    ax.set_yscale("log")
+    log_milliseconds(ax.yaxis)
+    ax.set_ylim(min(milliseconds.min() / 2, deadline_ms / 50), 12 * max(milliseconds.max(), deadline_ms))
+    ax.set_xlim(*view.time_limits)
+    ax.set_xlabel("time in the episode (s)")
+    ax.set_ylabel("wall time of a step (ms)")
+    handles = [
+        Line2D([], [], color=CALL, lw=0, marker="o", ms=4, label="network call"),
+        Line2D([], [], color=GREY, lw=0, marker="o", ms=2, label="queue pop"),
+        Line2D([], [], color=BLACK, lw=1, ls="--", label=f"deadline {significant(deadline_ms)} ms"),
+    ]
+    ax.legend(handles=handles, loc="upper left", ncols=3, columnspacing=1.2, handletextpad=0.4)
+    late = int((1000 * data.inference_times > deadline_ms).sum())
+    panel_title(ax, "Latency", f"{late} of {len(milliseconds)} steps over the deadline")
+
+
+def _draw_bars(ax: Axes, view: EpisodeView) -> None:
+    policy, still = np.asarray(view.episode.per_joint_mae), hold_still_mae(view)
+    unit, rows = angle_unit([policy, still]), np.arange(len(policy))
+    groups = ((policy, -0.2, PREDICTED), (still, 0.2, PALE))
+    for values, offset, colour in groups:
+        bars = ax.barh(rows + offset, values * unit.scale, height=0.4, color=colour)
+        ax.bar_label(bars, [significant(value * unit.scale) for value in values], padding=2, size=6.5, color="#444444")
+    ax.set_yticks(rows, view.joint_names)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.margins(x=0.12)
+    ax.set_xlabel(f"mean absolute error ({unit.label})")
+    handles = [Patch(color=PREDICTED, label="policy"), Patch(color=PALE, label="holding still")]
+    panel_title(ax, "Error against holding still")
+    ax.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=2, borderpad=0)

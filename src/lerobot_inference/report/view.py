@@ -1,0 +1,91 @@
+"""What a plot is given: one episode, or the whole run, beside the results it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lerobot_inference.evaluation.predictions import EpisodePredictions
+from lerobot_inference.evaluation.results import EpisodeResult, EvalResults
+from lerobot_inference.report.text import MRAD, shortened
+from lerobot_inference.types import ActionMode, FloatArray
+
+NAME_LENGTH = 22
+SOURCE_LENGTH = 36
+
+
+@dataclass(frozen=True)
+class RunView:
+    """All scored episodes, in the order of `results.per_episode`."""
+
+    results: EvalResults
+    episodes: Sequence[EpisodePredictions]
+
+    @property
+    def joint_names(self) -> list[str]:
+        """Names short enough for an axis."""
+        return [shortened(name, NAME_LENGTH) for name in self.results.joint_names]
+
+    @property
+    def subtitle(self) -> str:
+        """Policy, dataset, how much was scored, the error, and the skill against the best baseline."""
+        episodes, steps = self.results.episodes_evaluated, self.results.as_deployed.steps
+        scored = f"{episodes} episode{'s' * (episodes != 1)}"
+        skill = self.results.as_deployed.skill
+        about = _subtitle(self.results, scored, steps, self.results.aggregate_mae)
+        return f"{about}  ·  skill {'n/a' if skill is None else f'{skill:.3f}'}"
+
+
+@dataclass(frozen=True)
+class EpisodeView:
+    """One scored episode. `data` agrees with `episode` in length and is finite (see load_predictions)."""
+
+    results: EvalResults
+    episode: EpisodeResult
+    data: EpisodePredictions
+
+    @property
+    def joint_names(self) -> list[str]:
+        """Names short enough for an axis."""
+        return [shortened(name, NAME_LENGTH) for name in self.results.joint_names]
+
+    @property
+    def subtitle(self) -> str:
+        """Policy, dataset, episode, and its error."""
+        return _subtitle(self.results, f"episode {self.episode.episode}", self.episode.steps, self.episode.mae)
+
+    @property
+    def mode(self) -> ActionMode:
+        """What the actions mean."""
+        return ActionMode(self.results.action_mode)
+
+    @property
+    def period_s(self) -> float:
+        """Seconds from one step to the next."""
+        return 1 / self.results.fps
+
+    @property
+    def absolute_error(self) -> FloatArray:
+        """(T, A) radians."""
+        error: FloatArray = np.abs(self.data.predicted - self.data.ground_truth)
+        return error
+
+    @property
+    def time_limits(self) -> tuple[float, float]:
+        """Ends of the time axis, seconds: from the first step to the end of the last, and a little room."""
+        start, end = float(self.data.timestamps[0]), float(self.data.timestamps[-1]) + self.period_s
+        room = 0.02 * (end - start)
+        return start - room, end + room
+
+
+def _subtitle(results: EvalResults, scored: str, steps: int, mae: float) -> str:
+    parts = (
+        f"policy {shortened(results.policy_repo_id, SOURCE_LENGTH)}",
+        f"dataset {shortened(results.dataset_repo_id, SOURCE_LENGTH)}",
+        scored,
+        f"{steps} step{'s' * (steps != 1)} at {results.fps:g} Hz",
+        f"MAE {MRAD.text(mae)}",
+    )
+    return "  ·  ".join(parts)
