@@ -21,6 +21,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         reasons = {
             errno.ENOSPC: "the disk is full",
             errno.EDQUOT: "the disk quota is used up",
+            errno.EFBIG: "the file would be larger than this process may write",
             errno.EROFS: "the file system is read-only",
             errno.EACCES: "permission denied",
             errno.EPERM: "permission denied",

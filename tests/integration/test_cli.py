@@ -1,0 +1,140 @@
+"""The command line as scripts and people meet it: exit codes, JSON alone on stdout, one message on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lerobot_writer import write_dataset
+
+
+def run(
+    *arguments: str | Path, cwd: Path | None = None, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lerobot_inference", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"},
+        preexec_fn=before,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def evaluate(policy: Path, dataset: Path, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return run("evaluate", "--policy", policy, "--dataset", dataset, "--output", output, "--device", "cpu", *more)
+
+
+def test_evaluate_prints_both_protocols_beside_their_baseline(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    result = evaluate(checkpoint, dataset_folder, tmp_path / "results")
+    assert result.returncode == 0, result.stderr
+    for expected in ("as-deployed", "every-frame", "best baseline", "skill"):
+        assert expected in result.stdout
+    assert "evaluate: 3/3" in result.stderr
+
+
+def test_json_is_alone_on_stdout_and_is_the_file(checkpoint: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    result = evaluate(checkpoint, dataset_folder, tmp_path / "results", "--json", "--protocol", "as-deployed")
+    assert result.returncode == 0, result.stderr
+    printed = json.loads(result.stdout)
+    assert printed == json.loads((tmp_path / "results" / "eval_results.json").read_text())
+    assert printed["reasons"] == {"protocols.every_frame": "not asked for"}
+
+
+def test_some_failed_episodes_are_exit_code_4_with_the_others_kept(checkpoint: Path, tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "cell", episodes=[12, 12], files="one_per_episode")
+    sorted((dataset / "videos").rglob("*.mp4"))[0].write_bytes(b"broken")
+    result = evaluate(checkpoint, dataset, tmp_path / "results")
+    assert result.returncode == 4
+    assert "episodes [0] failed; see failure_cases.jsonl" in result.stderr
+    assert json.loads((tmp_path / "results" / "eval_results.json").read_text())["episodes_evaluated"] == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "exit_code", "message"),
+    [
+        (("--episodes", "7,"), 3, "episode 7 is not in the dataset"),
+        (("--episodes", "x"), 2, "is not understood"),
+        (("--engine", "none"), 2, "engine 'none' is unknown"),
+        (("--stride", "0"), 2, "--stride"),
+        (("--colour", "red"), 2, "--colour"),
+    ],
+)
+def test_a_wrong_call_is_one_message_and_no_folder(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path, more: tuple[str, ...], exit_code: int, message: str
+) -> None:
+    result = evaluate(checkpoint, dataset_folder, tmp_path / "results", *more)
+    assert result.returncode == exit_code
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_empty_dataset_and_a_missing_checkpoint_are_exit_code_3(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for policy, dataset in ((checkpoint, tmp_path / "empty"), (tmp_path / "empty", dataset_folder)):
+        result = evaluate(policy, dataset, tmp_path / "results")
+        assert result.returncode == 3
+        assert result.stderr.startswith("error: ")
+
+
+def test_a_disk_that_fills_up_is_exit_code_7_and_leaves_nothing_half_written(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    def two_kilobytes_a_file() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+
+    result = run(
+        *("evaluate", "--policy", checkpoint, "--dataset", dataset_folder, "--output", tmp_path / "results"),
+        *("--device", "cpu", "--protocol", "as-deployed"),
+        before=two_kilobytes_a_file,
+    )
+    assert result.returncode == 7, result.stderr
+    assert "Traceback" not in result.stderr
+    assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
+
+
+def test_doctor_says_what_is_there_and_what_to_do_about_the_rest() -> None:
+    result = run("doctor", "--json")
+    assert result.returncode == 0, result.stderr
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert checks["device cpu"]["ok"]
+    assert checks["extra lerobot"]["ok"]
+    assert "lerobot 0.6" in checks["extra lerobot"]["found"]
+    assert all(check["ok"] or check["advice"] for check in checks.values())
+    table = run("doctor")
+    assert all(name in table.stdout for name in checks)
+
+
+def test_every_command_has_help_that_says_what_it_does() -> None:
+    top = run("--help")
+    for command in ("download", "evaluate", "plot", "register", "pipeline", "sim", "doctor"):
+        assert command in top.stdout
+        assert run(command, "--help").returncode == 0
+
+
+def test_a_missing_extra_is_named_with_how_to_install_it(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    """Torch hidden from the process, as on a machine where only the core is installed."""
+    blocker = "import sys; sys.modules['torch'] = None; from lerobot_inference.cli import main; main(sys.argv[1:])"
+    arguments = ["evaluate", "--policy", checkpoint, "--dataset", dataset_folder, "--output", tmp_path / "results"]
+    result = subprocess.run(
+        [sys.executable, "-c", blocker, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 2
+    assert "torch is not installed" in result.stderr
+    assert "pip install 'lerobot-inference[lerobot]'" in result.stderr
