@@ -80,10 +80,10 @@ def summary_table(results: EvalResults) -> Table:
         table.add_row(
             name.replace("_", "-"),
             str(protocol.steps),
-            f"{protocol.error.mse:.3g}",
+            f"{protocol.error.mse:.2e}",
             f"{1000 * protocol.error.mae:.3f}",
             protocol.best_baseline.replace("_", " "),
-            f"{best.mse:.3g}",
+            f"{best.mse:.2e}",
             "n/a" if protocol.skill is None else f"{protocol.skill:.3f}",
         )
     return table

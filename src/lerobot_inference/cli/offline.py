@@ -85,8 +85,8 @@ def _print_report(run: OfflineRun, fps: float) -> None:
         f"  Around a call:      preprocessing {t.preprocess.p50_ms:.1f} ms, postprocessing "
         f"{t.postprocess.p50_ms:.1f} ms, video decode {t.decode.p50_ms:.1f} ms (not in the throughput)",
         f"  Queue pops:         {t.queue_pop.count}, p50 {t.queue_pop.p50_ms:.3f} ms",
-        f"  Slowest step:       {t.policy_step.max_ms:.1f} ms of {t.deadline_ms:.1f} ms; "
-        f"{t.deadline_misses} of {t.policy_step.count} steps too late",
+        f"  Slowest step:       {t.policy_step.max_ms:.1f} ms; {t.deadline_misses} of {t.policy_step.count} steps took "
+        f"longer than one period ({t.deadline_ms:.1f} ms)",
     ]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 

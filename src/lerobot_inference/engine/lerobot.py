@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import io
 import time
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -35,7 +35,7 @@ class LerobotEngine:
         self.spec = checkpoint.spec
         self.device = device
         # lerobot prints as it loads; stdout belongs to the command's result.
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(io.StringIO()):
             self._policy, self._preprocess, self._postprocess = _load(checkpoint, device)
 
     def warm_up(self) -> float:
