@@ -40,7 +40,7 @@ docs: $(READY) ## write docs/reference/ again from the code
 	$(RUN) python docs/generate.py
 
 clean: ## remove everything the other targets made
-	rm -rf .venv .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis runs mlflow dist
+	rm -rf .venv .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis runs mlruns dist
 
 $(READY): pyproject.toml uv.lock .python-version | $(UV)
 	@echo "installing the locked dependencies into .venv (about 6 GB, once)"

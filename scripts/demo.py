@@ -1,0 +1,110 @@
+"""The whole path on this machine: record, train, then download -> evaluate -> plot -> register. `make demo` runs it.
+
+The dataset and the policy are kept in .cache/demo and made again only when the code that makes them has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from lerobot_inference.cli.evaluate import summary_table
+from lerobot_inference.cli.register import rules_table
+from lerobot_inference.evaluation.results_folder import load_results
+from lerobot_inference.jobs.record import RunRecord
+from lerobot_inference.registry import Registration
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / ".cache" / "demo"
+IMAGE_SIZE = "96x160"
+HELD_OUT_SEED = "1000"
+EPISODES = "10"
+
+console = Console()
+type Stages = list[tuple[str, float | None]]
+
+
+def main() -> int:
+    """Run what is not there yet, then the pipeline; print the times, the figures, the verdict and where all is."""
+    os.chdir(ROOT)
+    stages: Stages = []
+    made_by = recipe_hash()
+    dataset, policy, run = CACHE / f"dataset-{made_by}", CACHE / f"policy-{made_by}", Path("runs") / "demo"
+    make(
+        "record a dataset",
+        dataset,
+        ["sim", "record", "--episodes", EPISODES, "--seed", HELD_OUT_SEED, "--image-size", IMAGE_SIZE],
+        stages,
+    )
+    make("train a policy", policy, ["sim", "train"], stages)
+    console.rule("pipelines/evaluate.yaml: download -> evaluate -> plot -> register")
+    settings = {"policy": policy, "dataset": dataset, "device": "cpu", "model_name": "demo-reach-act"}
+    sets = [word for name, value in settings.items() for word in ("--set", f"inputs.{name}={value}")]
+    exit_code = run_command(["pipeline", "run", "pipelines/evaluate.yaml", "--output", str(run), *sets])
+    if exit_code:
+        return exit_code
+    record = RunRecord.model_validate_json((run / "run.json").read_text(encoding="utf-8"))
+    stages += [(step.name, step.seconds) for step in record.steps]
+    print_summary(record, stages)
+    return 0
+
+
+def recipe_hash() -> str:
+    """Names the cache by the code that fills it."""
+    sources = sorted((ROOT / "src" / "lerobot_inference" / "sim").glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+def make(what: str, output: Path, arguments: list[str], stages: Stages) -> None:
+    """Run a command that writes `output`, unless an earlier run did; the commands write it whole or not at all."""
+    if output.exists():
+        stages.append((what, None))
+        return
+    console.rule(what)
+    started = time.monotonic()
+    exit_code = run_command([*arguments, "--output", str(output)])
+    if exit_code:
+        sys.exit(exit_code)
+    stages.append((what, time.monotonic() - started))
+
+
+def run_command(arguments: list[str]) -> int:
+    """The command line, as a user would call it."""
+    console.print(f"$ lerobot-inference {' '.join(arguments)}", style="dim", highlight=False, soft_wrap=True)
+    return subprocess.run([sys.executable, "-m", "lerobot_inference", *arguments], check=False).returncode
+
+
+def print_summary(record: RunRecord, stages: Stages) -> None:
+    """Times, figures, verdict, and where everything is."""
+    results = load_results(Path(record.outputs["results"]))
+    registration = Registration.model_validate_json(
+        (Path(record.outputs["verdict"]) / "registration.json").read_text(encoding="utf-8")
+    )
+    console.rule("what came out")
+    times = Table(title="Time", title_justify="left")
+    times.add_column("stage")
+    times.add_column("seconds", justify="right")
+    for name, seconds in stages:
+        times.add_row(name, "kept from before" if seconds is None else f"{seconds:.1f}")
+    console.print(times, summary_table(results), rules_table(registration.gate))
+    console.print(f"verdict: [bold]{registration.gate.verdict}[/]: {registration.gate.reason}", highlight=False)
+    plots = Path(record.outputs["report"]) / "plots"
+    where = {
+        "plots": f"{plots / 'aggregate_summary.png'} and {plots}/episode_*/",
+        "results": f"{record.outputs['results']}/eval_results.json",
+        "registered": f"{registration.model_name} version {registration.version}",
+        "open MLflow": f".venv/bin/mlflow ui --backend-store-uri {registration.tracking_uri}",
+    }
+    for name, what in where.items():
+        console.print(f"{name + ':':<12} {what}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
