@@ -26,8 +26,8 @@ PHYSICS_HZ = 500
 CAMERA = "observation.images.color"
 DEFAULT_IMAGE = ImageShape(480, 848)
 
-REACH_RADIUS = 0.05
-"""Metres: the tip has reached the target when it is this close to the point just above the ball."""
+REACH_RADIUS = 0.04
+"""Metres, the ball's own radius: the tip has reached the target when it is this close to the point above the ball."""
 
 HOME = np.array([0.0, -1.7, 2.2, -2.07, -np.pi / 2, 0.0])
 """Radians: the tool points down over the middle of the workspace. Inverse kinematics starts here."""

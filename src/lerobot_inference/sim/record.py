@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel
 
 from lerobot_inference.errors import UsageError, require
 from lerobot_inference.files import atomic_folder
 from lerobot_inference.sim.cell import CAMERA, CONTROL_HZ, DEFAULT_IMAGE, Cell
 from lerobot_inference.sim.expert import demonstrate
-from lerobot_inference.sim.scene import sample_scene
+from lerobot_inference.sim.scene import sample_scene, scene_rng
 from lerobot_inference.types import ACTION, STATE, ImageShape, Progress, silent
 
 JOINT_NAMES = [f"joint_{i}" for i in range(6)]
@@ -28,11 +27,6 @@ class RecordSummary(BaseModel):
     image_size: str
     vcodec: str
     seed: int
-
-
-def episode_rng(seed: int, episode: int) -> np.random.Generator:
-    """The generator of one episode: the same whatever the number of episodes."""
-    return np.random.default_rng([seed, episode])
 
 
 def record(
@@ -72,7 +66,7 @@ def record(
         )
         for episode in range(episodes):
             progress("recording episodes", episode, episodes)
-            demonstration = demonstrate(cell, sample_scene(episode_rng(seed, episode)))
+            demonstration = demonstrate(cell, sample_scene(scene_rng("record", seed, episode)))
             actions = demonstration.actions
             for tick, state in enumerate(demonstration.states):
                 dataset.add_frame(

@@ -6,6 +6,7 @@ whole episodes. Half of the scenes start near the goal, where a policy that miss
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from lerobot_inference.sim.cell import Cell
 from lerobot_inference.sim.expert import Demonstration, demonstrate
-from lerobot_inference.sim.scene import Scene, sample_scene
+from lerobot_inference.sim.scene import Scene, sample_scene, scene_rng
 from lerobot_inference.types import FloatArray, ImageShape, Progress, UInt8Array, silent
 
 FRAMES_PER_SCENE = 4
@@ -57,7 +58,7 @@ def make_samples(count: int, chunk: int, image: ImageShape, seed: int, progress:
 
 def _render_scenes(scenes: range, chunk: int, image: ImageShape, seed: int) -> Samples:
     cell = Cell(image)
-    parts = [_render_scene(cell, index, chunk, np.random.default_rng([seed, index])) for index in scenes]
+    parts = [_render_scene(cell, index, chunk, scene_rng("train", seed, index)) for index in scenes]
     cell.close()
     return _concatenate(parts)
 
@@ -67,7 +68,19 @@ def _render_scene(cell: Cell, index: int, chunk: int, rng: np.random.Generator) 
     if index % 2:
         scene = scene.near_goal(rng)
     demonstration = demonstrate(cell, scene, lambda ticks: rng.choice(ticks, FRAMES_PER_SCENE, replace=False))
-    return _cut(demonstration, chunk, scene)
+    samples = _cut(demonstration, chunk, scene)
+    for image in samples.images[::2]:
+        image[:] = _compress(image, quality=int(rng.integers(20, 90)))
+    return samples
+
+
+def _compress(image: UInt8Array, quality: int) -> UInt8Array:
+    """The image after JPEG: recorded video has lost colour resolution and detail in much the same way."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer), dtype=np.uint8)
 
 
 def _cut(demonstration: Demonstration, chunk: int, scene: Scene) -> Samples:

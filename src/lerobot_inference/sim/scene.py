@@ -60,6 +60,15 @@ class Scene:
         return replace(self, target=target)
 
 
+def scene_rng(purpose: str, seed: int, index: int) -> np.random.Generator:
+    """The generator of one scene.
+
+    Its purpose ("record", "train", "rollout") is part of the seed, so that no episode that scores a policy was among
+    those it was trained on.
+    """
+    return np.random.default_rng([*purpose.encode(), seed, index])
+
+
 def sample_scene(rng: np.random.Generator) -> Scene:
     """Draw a scene: uniform over the workspace, with randomised light, colours and camera."""
     low, high = np.array(WORKSPACE)
