@@ -69,7 +69,7 @@ def _draw_joints(ax: Axes, view: RunView) -> None:
     for (name, values), (marker, colour) in zip(baselines.items(), BASELINE_MARKERS, strict=False):
         ax.plot(values * unit.scale, rows, marker, color=colour, ms=5, label=name.replace("_", " "))
     ax.hlines(rows, 0, policy * unit.scale, color=PREDICTED, lw=2)
-    ax.plot(policy * unit.scale, rows, "o", color=PREDICTED, ms=6, label="policy")
+    ax.plot(policy * unit.scale, rows, "o", color=PREDICTED, ms=6, label="policy", clip_on=False, zorder=3)
     ax.set_yticks(rows, view.joint_names)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlim(left=0)

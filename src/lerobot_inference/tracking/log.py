@@ -1,0 +1,90 @@
+"""What of an evaluation goes into its run, under the names of CONTRACTS (MLflow names)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from itertools import batched
+from pathlib import Path
+
+from lerobot_inference.evaluation.predictions import predictions_path
+from lerobot_inference.evaluation.results import PREDICTIONS_FOLDER, RESULTS_FILE, EvalResults
+from lerobot_inference.tracking.store import Run
+
+MOST_EPISODES = 50
+"""Episodes that get metrics of their own; `episode_mse` and `episode_mae` hold any number."""
+BATCH = 200
+"""Metrics in one call; MLflow allows 1000."""
+
+type Point = tuple[str, float, int]
+"""Metric name, value, step."""
+
+
+def log_evaluation(run: Run, results: EvalResults, results_folder: Path, report: Path) -> None:
+    """Log params, metrics and artifacts of one evaluation. report: holds `plots/`.
+
+    Raises ServiceError, StorageError.
+    """
+    from mlflow.entities import Metric, Param
+
+    client, now = run.store.client, int(time.time() * 1000)
+    with run.store.errors():
+        params = [Param(key, value) for key, value in run_params(results).items()]  # type: ignore[no-untyped-call]
+        client.log_batch(run.id, params=params)
+        for points in batched(run_metrics(results), BATCH):
+            client.log_batch(run.id, metrics=[Metric(name, value, now, step) for name, value, step in points])
+        client.log_artifact(run.id, str(results_folder / RESULTS_FILE))
+        for episode in results.per_episode:
+            client.log_artifact(run.id, str(predictions_path(results_folder, episode.episode)), PREDICTIONS_FOLDER)
+        client.log_artifacts(run.id, str(report / "plots"), "plots")
+
+
+def run_params(results: EvalResults) -> dict[str, str]:
+    """What was evaluated, and how."""
+    origin = results.provenance
+    return {
+        "policy_repo_id": results.policy_repo_id,
+        "policy_revision": origin.policy_revision or "none",
+        "dataset_repo_id": results.dataset_repo_id,
+        "dataset_revision": origin.dataset_revision or "none",
+        "eval_episodes": str(results.episodes_evaluated),
+        "device": results.device,
+        "fps": f"{results.fps:g}",
+        "engine": results.engine,
+    }
+
+
+def run_metrics(results: EvalResults) -> Iterator[Point]:
+    """Every figure of the run; errors in radians, times in milliseconds."""
+    yield "aggregate_mse", results.aggregate_mse, 0
+    yield "aggregate_mae", results.aggregate_mae, 0
+    yield "aggregate_throughput_hz", results.aggregate_throughput_hz, 0
+    yield "aggregate_avg_inference_ms", results.aggregate_avg_inference_ms, 0
+    yield "episodes_evaluated", float(results.episodes_evaluated), 0
+    yield "deadline_misses", float(results.timing.deadline_misses), 0
+    if results.as_deployed.skill is not None:
+        yield "skill", results.as_deployed.skill, 0
+    every_frame = results.protocols.get("every_frame")
+    if every_frame:
+        yield "every_frame_mse", every_frame.error.mse, 0
+        yield "every_frame_mae", every_frame.error.mae, 0
+        yield from (("horizon_mae", mae, step) for step, mae in enumerate(every_frame.horizon_mae or []))
+    joints = metric_names(results.joint_names)
+    for episode in results.per_episode:
+        yield "episode_mse", episode.mse, episode.episode
+        yield "episode_mae", episode.mae, episode.episode
+    for episode in results.per_episode[:MOST_EPISODES]:
+        prefix = f"ep{episode.episode}"
+        yield f"{prefix}_mse", episode.mse, 0
+        yield f"{prefix}_mae", episode.mae, 0
+        yield f"{prefix}_throughput_hz", episode.throughput_hz, 0
+        yield f"{prefix}_avg_inference_ms", episode.avg_inference_ms, 0
+        for joint, mae in zip(joints, episode.per_joint_mae, strict=True):
+            yield f"{prefix}_mae_{joint}", mae, 0
+
+
+def metric_names(joint_names: Sequence[str]) -> list[str]:
+    """Joint names with `_` for what a metric's name can't hold, and their index where two would be the same."""
+    names = [re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:100] for name in joint_names]
+    return [f"{name}_{index}" if names.count(name) > 1 else name for index, name in enumerate(names)]
