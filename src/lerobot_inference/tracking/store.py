@@ -97,6 +97,7 @@ def connect() -> Store:
     """
     os.environ.setdefault(RETRIES_VARIABLE, RETRIES)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # ours is drawn by the command line
     mlflow = require("mlflow", "mlflow")
     _quieten()
     uri, artifacts = os.environ.get(URI_VARIABLE), None
