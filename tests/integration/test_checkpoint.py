@@ -59,7 +59,7 @@ def test_the_statistics_are_those_that_lerobot_saved(checkpoint: Path) -> None:
     assert np.array_equal(read["std"], saved["observation.state.std"])
 
 
-def test_two_cameras_keep_the_policys_order_and_other_joint_counts_open(
+def test_two_cameras_keep_the_policy_order_and_other_joint_counts_open(
     checkpoint_factory: Callable[..., Path],
 ) -> None:
     cameras = {"observation.images.wrist": (32, 48), "observation.images.color": (32, 48)}

@@ -96,7 +96,7 @@ def test_an_infinite_figure_fails(side: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("max: {agregate_mae: 1}", "max.agregate_mae"),
+        ("max: {aggregate_mea: 1}", "max.aggregate_mea"),
         ("max: {policy_repo_id: 1}", "max.policy_repo_id"),
         ("max: {protocols.as_deployed: 1}", "max.protocols.as_deployed"),
         ("max: {protocols.sideways.skill: 1}", "max.protocols.sideways.skill"),
