@@ -12,7 +12,7 @@ from lerobot_inference.sim.scene import Scene, Vector
 from lerobot_inference.types import FloatArray, UInt8Array
 
 _TOP_SPEED = 0.5  # rad/s, length of the joint velocity vector
-_ACCELERATION = 2.0  # rad/s^2 when starting
+_ACCELERATION = 4.0  # rad/s^2 when starting; a slow start could not be told from the middle of a movement in one frame
 _APPROACH = 2.5  # 1/s: near the goal the speed is this times the remaining distance
 _ARRIVED = 0.005  # rad
 _HOLD_TICKS = 15  # half a second at the goal
