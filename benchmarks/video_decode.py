@@ -10,26 +10,26 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "tests/integration"))
+import av
+from episode import (
+    CHUNK,
+    FRAMES,
+    QUICK_STEPS,
+    SIZE,
+    VIDEO,
+    dataset,
+    decode_from_start,
+    decoded_pictures,
+    lerobot_dataset,
+)
 
-import av  # noqa: E402
-from lerobot_writer import COLOR, write_dataset  # noqa: E402
+from lerobot_inference.dataset import Dataset
 
-from lerobot_inference.dataset import Dataset  # noqa: E402
-
-FRAMES = 668
-SIZE = (480, 848)
-CHUNK = 100
-QUICK_STEPS = range(0, FRAMES, 40)
 REPEATS = 5
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     ours = median(lambda: count(episode.frames()))
     deployed = median(lambda: count(episode.frames(range(0, FRAMES, CHUNK))))
     backend, lerobot = lerobot_in_order(root)
-    seed = reopen_at_every_step(root / f"videos/{COLOR}/chunk-000/file-000.mp4", quick)
+    seed = reopen_at_every_step(root / VIDEO, quick)
 
     sampled = f", extrapolated from {len(QUICK_STEPS)} steps" if quick else ""
     report = [
@@ -65,37 +65,20 @@ def main() -> None:
     print(f"\na/c {seed / ours:.1f}   a/d {seed / deployed:.1f}   b/c {lerobot / ours:.1f}")
 
 
-def dataset() -> Path:
-    """The benchmark's episode, written on the first run."""
-    root = REPOSITORY / ".cache/benchmarks/video_decode"
-    if not (root / "complete").exists():
-        print(f"writing {FRAMES} frames to {root} ...")
-        shutil.rmtree(root, ignore_errors=True)
-        write_dataset(root, episodes=[FRAMES], cameras={COLOR: SIZE})
-        (root / "complete").touch()
-    return root
-
-
 def reopen_at_every_step(video: Path, quick: bool) -> float:
     """Seconds for all steps. Step n decodes n + 1 pictures and converts the last one."""
     steps = QUICK_STEPS if quick else range(FRAMES)
     started = time.perf_counter()
     for step in steps:
-        with av.open(str(video)) as container:
-            for number, picture in enumerate(container.decode(video=0)):
-                if number == step:
-                    picture.to_ndarray(format="rgb24")
-                    break
+        decode_from_start(video, step)
     seconds = time.perf_counter() - started
     # Time grows with the pictures decoded, so the sample is scaled by them and not by its number of steps.
-    return seconds * sum(n + 1 for n in range(FRAMES)) / sum(n + 1 for n in steps)
+    return seconds * decoded_pictures(range(FRAMES)) / decoded_pictures(steps)
 
 
 def lerobot_in_order(root: Path) -> tuple[str, float]:
     """The video backend that lerobot chose, and seconds for `dataset[i]` over the episode."""
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
-
-    recorded = LeRobotDataset("local/benchmark", root=root)
+    recorded = lerobot_dataset(root)
     started = time.perf_counter()
     for index in range(len(recorded)):
         recorded[index]
