@@ -96,8 +96,8 @@ def test_samples_are_the_experts_next_moves() -> None:
 
 
 def test_the_full_size_policy_is_the_one_people_deploy(tmp_path: Path) -> None:
-    count = write_full_size_policy(tmp_path / "policy")
-    assert count / 1e6 == pytest.approx(51.6, abs=0.05)
+    summary = write_full_size_policy(tmp_path / "policy")
+    assert summary.parameters / 1e6 == pytest.approx(51.6, abs=0.05)
     spec = Checkpoint.open(tmp_path / "policy").spec
     assert (spec.cameras[CAMERA], spec.chunk_size, spec.n_action_steps) == (ImageShape(480, 848), 100, 100)
 

@@ -69,8 +69,7 @@ def train(
 ) -> None:
     """Train lerobot's ACT to reach the ball, in about five minutes on two cores."""
     if full_size:
-        count = write_full_size_policy(output, seed, _image_shape(image_size) if image_size else DEFAULT_IMAGE)
-        console.print(f"untrained policy, {count / 1e6:.1f} million parameters: {output}", soft_wrap=True)
+        _write_full_size(output, seed, _image_shape(image_size) if image_size else DEFAULT_IMAGE, json)
         return
     recipe = Recipe(
         image=_image_shape(image_size) if image_size else DEMO_IMAGE,
@@ -110,6 +109,14 @@ def rollout(
         print_json(results)
     else:
         console.print(_sentence(results), soft_wrap=True)
+
+
+def _write_full_size(output: Path, seed: int, image: ImageShape, json: bool) -> None:
+    summary = write_full_size_policy(output, seed, image)
+    if json:
+        print_json(summary)
+    else:
+        console.print(f"untrained policy, {summary.parameters / 1e6:.1f} million parameters: {output}", soft_wrap=True)
 
 
 def _sentence(results: RolloutResults) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from lerobot_inference.errors import UsageError, require
 from lerobot_inference.files import atomic_folder
 from lerobot_inference.sim.cell import CAMERA, DEFAULT_IMAGE
@@ -41,6 +43,14 @@ FULL_SIZE = {
     "n_action_steps": 100,
 }
 """lerobot's defaults for ACT: 51.6 million parameters with its ResNet-18."""
+
+
+class UntrainedSummary(BaseModel):
+    """What `sim train --full-size` wrote."""
+
+    output: Path
+    parameters: int
+    image_size: str
 
 
 @dataclass(frozen=True)
@@ -113,8 +123,8 @@ def save_policy(output: Path, trained: TrainablePolicy, *, seed: int, steps: int
         trained.postprocess.save_pretrained(folder)
 
 
-def write_full_size_policy(output: Path, seed: int = 0, image: ImageShape = DEFAULT_IMAGE) -> int:
-    """Write an **untrained** policy of the size people deploy, for load and speed work; returns its parameter count.
+def write_full_size_policy(output: Path, seed: int = 0, image: ImageShape = DEFAULT_IMAGE) -> UntrainedSummary:
+    """Write an **untrained** policy of the size people deploy, for load and speed work.
 
     Its statistics are made up: states within +-pi, actions of a tenth of a radian.
     Raises UsageError when `output` is something else than a policy.
@@ -129,7 +139,7 @@ def write_full_size_policy(output: Path, seed: int = 0, image: ImageShape = DEFA
     made_up = rng.uniform(-math.pi, math.pi, (1000, 6)), rng.normal(0.0, 0.1, (1000, 6))
     trained = make_policy(config, *made_up)
     save_policy(output, trained, seed=seed, steps=0, batch_size=1)
-    return parameter_count(trained.policy)
+    return UntrainedSummary(output=output, parameters=parameter_count(trained.policy), image_size=str(image))
 
 
 def parameter_count(policy: ACTPolicy) -> int:
