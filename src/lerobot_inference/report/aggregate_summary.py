@@ -112,7 +112,7 @@ def _draw_horizon(ax: Axes, view: RunView) -> None:
         Line2D([], [], color=PALE, lw=0.8, label="each episode"),
         Line2D([], [], color=BLACK, lw=1, ls="--", label="executed up to here"),
     ]
-    ax.legend(handles=handles, loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+    ax.legend(handles=handles, loc="best", frameon=True, framealpha=0.9, edgecolor="none")
     panel_title(ax, "Error by step within the chunk", f"{results.n_action_steps} of {results.chunk_size} are executed")
 
 
