@@ -35,8 +35,8 @@ def main() -> int:
     """Run what is not there yet, then the pipeline; print the times, the figures, the verdict and where all is."""
     os.chdir(ROOT)
     stages: Stages = []
-    made_by = recipe_hash()
-    dataset, policy, run = CACHE / f"dataset-{made_by}", CACHE / f"policy-{made_by}", Path("runs") / "demo"
+    cache, run = CACHE / recipe_hash(), Path("runs") / "demo"
+    dataset, policy = cache / "reach-cell", cache / "reach-act"
     make(
         "record a dataset",
         dataset,
