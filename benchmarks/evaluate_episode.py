@@ -1,6 +1,6 @@
 """How long evaluating one episode as deployed takes, in three ways that give the same predictions, side by side.
 
-    uv run python benchmarks/evaluate_episode.py [--quick]
+    .venv/bin/python benchmarks/evaluate_episode.py [--quick]
 
 A full-size ACT policy (51.6 M parameters, untrained) on the CPU, over the episode of episode.py. Each way is warmed
 up first; loading the policy and opening the dataset are in no figure.

@@ -1,6 +1,6 @@
 """How long an evaluation of one episode waits for its pictures, in four ways, side by side.
 
-    uv run python benchmarks/video_decode.py [--quick]
+    .venv/bin/python benchmarks/video_decode.py [--quick]
 
 The episode is written by lerobot itself (668 frames, 480x848, h264, lerobot's default encoder settings) and kept in
 .cache/benchmarks. Each way ends with RGB arrays in memory; nothing is predicted from them.
