@@ -33,12 +33,12 @@ def evaluate(policy: Path, dataset: Path, output: Path, *more: str) -> subproces
     return run("evaluate", "--policy", policy, "--dataset", dataset, "--output", output, "--device", "cpu", *more)
 
 
-def test_evaluate_prints_both_protocols_beside_their_baseline(
+def test_evaluate_prints_the_policy_above_every_baseline_for_both_protocols(
     checkpoint: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:
     result = evaluate(checkpoint, dataset_folder, tmp_path / "results")
     assert result.returncode == 0, result.stderr
-    for expected in ("as-deployed", "every-frame", "best baseline", "skill"):
+    for expected in ("as-deployed", "every-frame", "policy", "hold still", "repeat last", "dataset mean", "skill"):
         assert expected in result.stdout
     assert "evaluate: 3/3" in result.stderr
 

@@ -71,19 +71,18 @@ def evaluate(
 
 
 def summary_table(results: EvalResults) -> Table:
-    """Both protocols beside their best baseline."""
-    table = Table(title=f"{results.policy_repo_id} on {results.dataset_repo_id}", title_justify="left")
-    for heading in ("protocol", "steps", "MSE", "MAE (mrad)", "best baseline", "its MSE", "skill"):
-        table.add_column(heading, justify="left" if heading in ("protocol", "best baseline") else "right")
+    """For each protocol the policy's error above that of every baseline; `worse` is a baseline's MSE over its."""
+    title = f"{results.policy_repo_id} on {results.dataset_repo_id}, {results.episodes_evaluated} episodes"
+    table = Table(title=title, title_justify="left")
+    table.add_column("predictor")
+    for heading in ("MSE", "MAE (mrad)", "worse"):
+        table.add_column(heading, justify="right")
     for name, protocol in results.protocols.items():
-        best = protocol.baselines[protocol.best_baseline]
-        table.add_row(
-            name.replace("_", "-"),
-            str(protocol.steps),
-            f"{protocol.error.mse:.2e}",
-            f"{1000 * protocol.error.mae:.3f}",
-            protocol.best_baseline.replace("_", " "),
-            f"{best.mse:.2e}",
-            "n/a" if protocol.skill is None else f"{protocol.skill:.3f}",
-        )
+        skill = "none" if protocol.skill is None else f"{protocol.skill:.3f}"
+        table.add_row(f"{name.replace('_', '-')}, {protocol.steps} steps: skill {skill}", style="bold")
+        policy = protocol.error
+        for predictor, error in {"policy": policy, **protocol.baselines}.items():
+            worse = f"{error.mse / policy.mse:.1f}x" if error is not policy and policy.mse else ""
+            table.add_row(f"  {predictor.replace('_', ' ')}", f"{error.mse:.2e}", f"{1000 * error.mae:.3f}", worse)
+        table.add_section()
     return table
