@@ -181,7 +181,7 @@ def both_protocols(checkpoint: Checkpoint, recording: Dataset, engine: Engine) -
     """Seconds for the whole `evaluate` command but its start: hashes, warm-up, both protocols, results folder."""
     with tempfile.TemporaryDirectory() as output:
         started = time.perf_counter()
-        evaluate(checkpoint, recording, engine, Path(output), EvaluationPlan(stride=STRIDE))
+        evaluate(checkpoint, recording, engine, Path(output), EvaluationPlan.make(checkpoint, recording, stride=STRIDE))
         return time.perf_counter() - started
 
 

@@ -108,6 +108,13 @@ def test_a_config_value_that_cannot_be_names_its_field(folder: Path, changes: di
     refused(folder, message)
 
 
+def test_an_input_that_no_robot_here_can_give_is_refused(folder: Path) -> None:
+    inputs = json.loads((folder / "config.json").read_text())["input_features"]
+    inputs["observation.environment_state"] = {"type": "ENV", "shape": [4]}
+    edit_json(folder / "config.json", input_features=inputs)
+    refused(folder, "input_features.observation.environment_state is ENV; only 'observation.state' and cameras")
+
+
 def test_missing_weights_are_refused(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     refused(folder, "model.safetensors: file not found")

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,12 +57,11 @@ def recorded_future(dataset: Dataset, chunk_size: int) -> Answer:
     return answer
 
 
-def score(
-    checkpoint: Path, dataset: Path, output: Path, answer: Answer | None = None, plan: EvaluationPlan | None = None
-) -> EvalResults:
-    policy = Checkpoint.open(checkpoint)
+def score(checkpoint: Path, dataset: Path, output: Path, answer: Answer | None = None, **options: Any) -> EvalResults:
+    policy, data = Checkpoint.open(checkpoint), Dataset.open(dataset)
+    plan = EvaluationPlan.make(policy, data, **options)
     engine = KnownPolicy(policy.spec, answer) if answer else load_engine("lerobot", policy, "cpu")
-    return evaluate(policy, Dataset.open(dataset), engine, output, plan or EvaluationPlan())
+    return evaluate(policy, data, engine, output, plan)
 
 
 def test_a_perfect_policy_has_no_error_and_full_skill_at_every_horizon(
@@ -143,10 +143,10 @@ def test_both_protocols_agree_where_they_ask_the_same_question(
 def test_stride_and_batch_size_change_the_work_and_not_the_answer(
     checkpoint: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:
-    one = score(checkpoint, dataset_folder, tmp_path / "a", plan=EvaluationPlan(batch_size=1))
-    many = score(checkpoint, dataset_folder, tmp_path / "b", plan=EvaluationPlan(batch_size=16))
+    one = score(checkpoint, dataset_folder, tmp_path / "a", batch_size=1)
+    many = score(checkpoint, dataset_folder, tmp_path / "b", batch_size=16)
     assert one.protocols["every_frame"].error.mse == pytest.approx(many.protocols["every_frame"].error.mse, rel=1e-5)
-    every_third = score(checkpoint, dataset_folder, tmp_path / "c", plan=EvaluationPlan(stride=3))
+    every_third = score(checkpoint, dataset_folder, tmp_path / "c", stride=3)
     assert every_third.protocols["every_frame"].steps < many.protocols["every_frame"].steps / 2
 
 

@@ -32,8 +32,9 @@ def test_on_held_out_episodes_it_is_far_better_than_holding_still_and_than_the_m
     policy: Path, engine: Engine, tmp_path: Path
 ) -> None:
     dataset = Dataset.open(record(tmp_path / "dataset", episodes=10, seed=1, image=DEMO_IMAGE).output)
-    plan = EvaluationPlan(every_frame=False)
-    results = evaluate(Checkpoint.open(policy), dataset, engine, tmp_path / "results", plan)
+    checkpoint = Checkpoint.open(policy)
+    plan = EvaluationPlan.make(checkpoint, dataset, every_frame=False)
+    results = evaluate(checkpoint, dataset, engine, tmp_path / "results", plan)
     protocol = results.protocols["as_deployed"]
     for name in ("hold_still", "dataset_mean"):
         baseline = protocol.baselines[name]

@@ -33,7 +33,6 @@ class ActConfig(BaseModel):
     type: Literal["act"]
     input_features: dict[str, Feature]
     output_features: dict[str, Feature]
-    normalization_mapping: dict[str, Literal["MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10", "IDENTITY"]]
     chunk_size: PositiveInt = 100
     n_action_steps: PositiveInt = 100
     vision_backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "resnet18"
@@ -57,6 +56,9 @@ class ActConfig(BaseModel):
             raise ValueError(f"output_features has no {ACTION!r}")
         if not self.image_features:
             raise ValueError(f"input_features has no camera (a key that starts with {IMAGE_PREFIX!r})")
+        for name, feature in self.input_features.items():
+            if name != STATE and feature.type != "VISUAL":
+                raise ValueError(f"input_features.{name} is {feature.type}; only {STATE!r} and cameras are supported")
         for name, shape in self.image_features.items():
             if len(shape) != 3 or shape[0] != 3:
                 raise ValueError(f"input_features.{name}.shape is {list(shape)}, expected [3, height, width]")

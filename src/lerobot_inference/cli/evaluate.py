@@ -51,7 +51,9 @@ def evaluate(
 ) -> None:
     """Replay recorded episodes through a policy and write the results folder."""
     checkpoint, data = Checkpoint.open(policy), Dataset.open(dataset)
-    plan = EvaluationPlan(
+    plan = EvaluationPlan.make(
+        checkpoint,
+        data,
         episodes=episodes,
         every_frame=protocol is Protocols.BOTH,
         stride=stride,

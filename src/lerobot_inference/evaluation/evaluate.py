@@ -30,16 +30,34 @@ from lerobot_inference.types import ActionMode, Progress, silent
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What to score. episodes: see `select_episodes`; stride: every-frame protocol predicts from each stride-th frame.
+    """What to score: which episodes, as which action mode, and whether from every frame (each stride-th) too."""
 
-    every_frame: run that protocol too. action_mode: None infers it from the dataset.
-    """
-
-    episodes: str = "all"
+    episodes: list[int]
+    action_mode: ActionMode
     every_frame: bool = True
     stride: int = 1
     batch_size: int = 8
-    action_mode: ActionMode | None = None
+
+    @classmethod
+    def make(
+        cls,
+        checkpoint: Checkpoint,
+        dataset: Dataset,
+        *,
+        episodes: str = "all",
+        action_mode: ActionMode | None = None,
+        every_frame: bool = True,
+        stride: int = 1,
+        batch_size: int = 8,
+    ) -> EvaluationPlan:
+        """Check that policy and dataset fit; episodes: see `select_episodes`; action_mode: None infers it.
+
+        Raises DatasetError when they don't, UsageError for episodes that are not understood.
+        """
+        check_fit(checkpoint, dataset)
+        chosen = select_episodes(episodes, dataset.episode_indices)
+        mode = action_mode or find_action_mode(dataset, chosen)
+        return cls(chosen, mode, every_frame, stride, batch_size)
 
 
 def evaluate(
@@ -53,12 +71,9 @@ def evaluate(
     """Replay the chosen episodes and write `output` (CONTRACTS: results folder).
 
     An episode that fails is recorded in failure_cases.jsonl and the others are scored; `status` is then
-    `partial`. Raises DatasetError when policy and dataset don't fit, EvaluationError when no episode could be
-    scored (the failures are on disk), StorageError.
+    `partial`. Raises EvaluationError when no episode could be scored (the failures are on disk), StorageError.
     """
-    check_fit(checkpoint, dataset)
-    episodes = select_episodes(plan.episodes, dataset.episode_indices)
-    mode = plan.action_mode or find_action_mode(dataset, episodes)
+    episodes = plan.episodes
     provenance = describe_provenance(checkpoint, dataset, episodes, engine.name, engine.device)
     cold_forward_s = engine.warm_up()
     clear_results(output)
@@ -66,7 +81,7 @@ def evaluate(
     for done, index in enumerate(episodes):
         progress("evaluate", done, len(episodes))
         try:
-            score, predictions = _score_episode(dataset.episode(index), dataset, engine, mode, plan, stopwatch)
+            score, predictions = _score_episode(dataset.episode(index), dataset, engine, plan, stopwatch)
         except (DatasetError, EngineError) as error:
             failures.append(Failure(episode=index, kind=type(error).__name__, message=error.message))
             continue
@@ -86,7 +101,7 @@ def evaluate(
         cold_forward_s,
         spec=checkpoint.spec,
         dataset=dataset,
-        action_mode=mode,
+        action_mode=plan.action_mode,
         provenance=provenance,
     )
     save_results(results, output)
@@ -97,14 +112,13 @@ def _score_episode(
     episode: Episode,
     dataset: Dataset,
     engine: Engine,
-    mode: ActionMode,
     plan: EvaluationPlan,
     stopwatch: Stopwatch,
 ) -> tuple[EpisodeScore, EpisodePredictions]:
     steps = range(episode.scored_length)
     if not steps:
         raise DatasetError(f"episode {episode.index} has no recorded action to compare with")
-    recorded = BaselineInput.of(episode, steps, dataset, mode)
+    recorded = BaselineInput.of(episode, steps, dataset, plan.action_mode)
     truth = recorded.actions
     deployed = replay_as_deployed(episode, steps, engine, make_schedule(engine.spec), stopwatch)
     every: EveryFrame | None = None
