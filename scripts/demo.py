@@ -12,11 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from lerobot_inference.cli.console import console
 from lerobot_inference.cli.evaluate import summary_table
-from lerobot_inference.cli.register import rules_table
+from lerobot_inference.cli.register import rules_table, verdict_line
 from lerobot_inference.evaluation.results_folder import load_results
 from lerobot_inference.jobs.record import RunRecord
 from lerobot_inference.registry import Registration
@@ -27,7 +27,6 @@ IMAGE_SIZE = "96x160"
 HELD_OUT_SEED = "1000"
 EPISODES = "10"
 
-console = Console()
 type Stages = list[tuple[str, float | None]]
 
 
@@ -77,7 +76,7 @@ def make(what: str, output: Path, arguments: list[str], stages: Stages) -> None:
 
 def run_command(arguments: list[str]) -> int:
     """The command line, as a user would call it."""
-    console.print(f"$ lerobot-inference {' '.join(arguments)}", style="dim", highlight=False, soft_wrap=True)
+    console.print(f"$ lerobot-inference {' '.join(arguments)}", style="dim", soft_wrap=True)
     return subprocess.run([sys.executable, "-m", "lerobot_inference", *arguments], check=False).returncode
 
 
@@ -94,7 +93,7 @@ def print_summary(record: RunRecord, stages: Stages) -> None:
     for name, seconds in stages:
         times.add_row(name, "kept from before" if seconds is None else f"{seconds:.1f}")
     console.print(times, summary_table(results), rules_table(registration.gate))
-    console.print(f"verdict: [bold]{registration.gate.verdict}[/]: {registration.gate.reason}", highlight=False)
+    console.print(verdict_line(registration.gate), soft_wrap=True)
     plots = Path(record.outputs["report"]) / "plots"
     where = {
         "plots": f"{plots / 'aggregate_summary.png'} and {plots}/episode_*/",
@@ -103,7 +102,7 @@ def print_summary(record: RunRecord, stages: Stages) -> None:
         "open MLflow": f".venv/bin/mlflow ui --backend-store-uri {registration.tracking_uri}",
     }
     for name, what in where.items():
-        console.print(f"{name + ':':<12} {what}", highlight=False, soft_wrap=True)
+        console.print(f"{name + ':':<12} {what}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -138,3 +138,19 @@ def test_a_missing_extra_is_named_with_how_to_install_it(
     assert result.returncode == 2
     assert "torch is not installed" in result.stderr
     assert "pip install 'lerobot-inference[lerobot]'" in result.stderr
+
+
+def test_square_brackets_in_a_message_are_printed_as_they_are(tmp_path: Path) -> None:
+    """Paths may hold them, and so does every advice about an extra."""
+    result = run("evaluate", "--policy", tmp_path / "[bold]policy", "--dataset", tmp_path)
+    assert "[bold]policy: no such folder" in result.stderr
+    hidden = "import sys; sys.modules['matplotlib'] = None; from lerobot_inference.cli import main; main(['doctor'])"
+    doctor = subprocess.run(
+        [sys.executable, "-c", hidden],
+        env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "pip install 'lerobot-inference[report]'" in doctor.stdout

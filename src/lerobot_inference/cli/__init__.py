@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from lerobot_inference.cli import doctor, download, evaluate, pipeline, plot, register, sim
 from lerobot_inference.cli.console import errors
@@ -43,7 +43,7 @@ def _run(program: typer.Typer, argv: list[str] | None) -> None:
     try:
         program(args=argv)
     except LerobotInferenceError as error:
-        errors.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+        errors.print(Text.assemble(("error:", "bold red"), f" {error.message}"), soft_wrap=True)
         if error.hint:
-            errors.print(f"       {escape(error.hint)}", highlight=False, soft_wrap=True)
+            errors.print(f"       {error.hint}", soft_wrap=True)
         sys.exit(error.exit_code)

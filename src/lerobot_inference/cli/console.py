@@ -13,8 +13,9 @@ from rich.progress import Progress as Bars
 
 from lerobot_inference.types import Progress
 
-console = Console()
-errors = Console(stderr=True)
+# No markup: paths and messages hold square brackets of their own. What is styled is a Text.
+console = Console(markup=False, highlight=False)
+errors = Console(stderr=True, markup=False, highlight=False)
 
 LINE_EVERY_S = 5.0
 
@@ -66,4 +67,4 @@ class _Lines:
         if what == self._stage and done < total and now - self._last < LINE_EVERY_S:
             return
         self._stage, self._last = what, now
-        errors.print(f"{what}: {done}/{total}", highlight=False)
+        errors.print(f"{what}: {done}/{total}")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 from rich.table import Table
+from rich.text import Text
 
 from lerobot_inference.cli.console import console, print_json
 from lerobot_inference.errors import LerobotInferenceError
@@ -51,7 +52,8 @@ def doctor(
     for heading in ("", "what", "found", "what to do"):
         table.add_column(heading)
     for check in report.checks:
-        table.add_row("[green]ok[/]" if check.ok else "[yellow]--[/]", check.name, check.found, check.advice)
+        mark = Text("ok", "green") if check.ok else Text("--", "yellow")
+        table.add_row(mark, check.name, check.found, check.advice)
     console.print(table)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.cli.console import console, errors, print_json, progress_display
@@ -68,7 +69,8 @@ def evaluate(
         console.print(summary_table(results))
         console.print(f"results: {output}", soft_wrap=True)
     if results.failed_episodes:
-        errors.print(f"[bold yellow]warning:[/] episodes {results.failed_episodes} failed; see failure_cases.jsonl")
+        warning = f" episodes {results.failed_episodes} failed; see failure_cases.jsonl"
+        errors.print(Text.assemble(("warning:", "bold yellow"), warning))
         raise typer.Exit(PARTIAL_EXIT_CODE)
 
 

@@ -44,7 +44,7 @@ def offline(
     _print_report(run, dataset.fps)
     if output is not None:
         run.predictions.save(output)
-        console.print(f"  Predictions:        {output}", highlight=False, soft_wrap=True)
+        console.print(f"  Predictions:        {output}", soft_wrap=True)
 
 
 def _policy_folder(policy_repo: str) -> Path:
@@ -56,7 +56,7 @@ def _policy_folder(policy_repo: str) -> Path:
     folder = cache / policy_repo
     with progress_display() as progress:
         manifest = fetch(source, Kind.POLICY, folder, progress=progress)
-    errors.print(f"{policy_repo}@{manifest.revision} in {folder}", highlight=False, soft_wrap=True)
+    errors.print(f"{policy_repo}@{manifest.revision} in {folder}", soft_wrap=True)
     return folder
 
 
@@ -88,7 +88,7 @@ def _print_report(run: OfflineRun, fps: float) -> None:
         f"  Slowest step:       {t.policy_step.max_ms:.1f} ms; {t.deadline_misses} of {t.policy_step.count} steps took "
         f"longer than one period ({t.deadline_ms:.1f} ms)",
     ]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def _vector(values: FloatArray) -> str:

@@ -98,7 +98,7 @@ class _Lines:
             if step.state not in (State.WAITING, self._shown.get(step.name)):
                 self._shown[step.name] = step.state
                 took = "" if step.seconds is None else f" after {step.seconds:.1f} s"
-                errors.print(f"{step.name} ({number}/{len(record.steps)}): {step.state}{took}", highlight=False)
+                errors.print(f"{step.name} ({number}/{len(record.steps)}): {step.state}{took}")
 
 
 class _LiveTable:

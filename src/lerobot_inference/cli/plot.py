@@ -31,4 +31,4 @@ def plot(
     if json:
         print_json(Plotted(plots=pictures))
         return
-    console.print(f"{len(pictures)} plots; start with {pictures[0]}", soft_wrap=True, highlight=False)
+    console.print(f"{len(pictures)} plots; start with {pictures[0]}", soft_wrap=True)

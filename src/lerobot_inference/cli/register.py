@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from lerobot_inference.cli.console import console, print_json, progress_display
 from lerobot_inference.errors import GateRejectedError
@@ -45,14 +46,18 @@ def register(
 def _print(registration: Registration) -> None:
     verdict = registration.gate.verdict
     console.print(rules_table(registration.gate))
-    colour = COLOURS[verdict]
-    console.print(f"verdict: [bold {colour}]{verdict}[/]: {registration.gate.reason}", soft_wrap=True, highlight=False)
+    console.print(verdict_line(registration.gate), soft_wrap=True)
     name = f"{registration.model_name} version {registration.version}"
     champion = ", now champion" if verdict == "promote" else ""
-    console.print(f"registered: {name}{champion}", soft_wrap=True, highlight=False)
+    console.print(f"registered: {name}{champion}", soft_wrap=True)
     uri = registration.tracking_uri
     opener = uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
-    console.print(f"open MLflow: {opener}", soft_wrap=True, highlight=False)
+    console.print(f"open MLflow: {opener}", soft_wrap=True)
+
+
+def verdict_line(gate: GateVerdict) -> Text:
+    """The verdict, in its colour, and why."""
+    return Text.assemble("verdict: ", (gate.verdict, f"bold {COLOURS[gate.verdict]}"), f": {gate.reason}")
 
 
 def rules_table(gate: GateVerdict) -> Table:
@@ -65,7 +70,7 @@ def rules_table(gate: GateVerdict) -> Table:
             f"{outcome.rule} {outcome.metric}",
             f"{outcome.limit:.4g}",
             "none" if outcome.value is None else f"{outcome.value:.4g}",
-            "[green]pass[/]" if outcome.passed else "[red]fail[/]",
+            Text("pass", "green") if outcome.passed else Text("fail", "red"),
             "" if outcome.passed else outcome.reason,
         )
     return table
