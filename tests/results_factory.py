@@ -55,6 +55,7 @@ def write_results(
                 per_joint_mae=figures.per_joint_mae,
                 per_joint_mse=figures.per_joint_mse,
                 forwards=len(data.chunk_starts),
+                baselines={name: sums.figures() for name, sums in baselines[-1].items()},
             )
         )
     deployed = _protocol(reduce(add, errors), baselines, None)

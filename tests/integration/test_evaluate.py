@@ -21,7 +21,8 @@ from lerobot_inference.evaluation.evaluate import EvaluationPlan, evaluate
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.evaluation.results_folder import load_results
-from lerobot_inference.types import ActionChunk, FloatArray, PolicySpec, UInt8Array
+from lerobot_inference.report import render_plots
+from lerobot_inference.types import ActionChunk, ActionMode, FloatArray, PolicySpec, UInt8Array
 
 type Answer = Callable[[FloatArray], FloatArray]
 
@@ -130,6 +131,15 @@ def test_the_figures_follow_from_the_predictions_on_disk(
     assert results.aggregate_throughput_hz == pytest.approx(len(seconds) / seconds.sum())
 
 
+def test_each_episode_carries_the_baselines_that_the_aggregate_pools(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    results = score(checkpoint, dataset_folder, tmp_path, every_frame=False)
+    for name, pooled in results.as_deployed.baselines.items():
+        by_step = sum(episode.baselines[name].mse * episode.steps for episode in results.per_episode)
+        assert by_step / results.as_deployed.steps == pytest.approx(pooled.mse)
+
+
 def test_both_protocols_agree_where_they_ask_the_same_question(
     checkpoint_factory: Callable[..., Path], dataset_folder: Path, tmp_path: Path
 ) -> None:
@@ -228,6 +238,22 @@ def test_other_joint_counts_evaluate(checkpoint_factory: Callable[..., Path], tm
     folder = write_dataset(tmp_path / "cell", episodes=[12], state_dim=14, action_dim=14)
     results = score(checkpoint_factory(state_dim=14, action_dim=14), folder, tmp_path / "results")
     assert len(results.as_deployed.error.per_joint_mae) == 14
+
+
+@pytest.mark.parametrize("action_mode", list(ActionMode))
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(6, 7), (7, 6)])
+def test_more_actions_than_joints_and_fewer_evaluate_and_plot(
+    checkpoint_factory: Callable[..., Path],
+    tmp_path: Path,
+    state_dim: int,
+    action_dim: int,
+    action_mode: ActionMode,
+) -> None:
+    folder = write_dataset(tmp_path / "cell", episodes=[12], state_dim=state_dim, action_dim=action_dim)
+    policy = checkpoint_factory(state_dim=state_dim, action_dim=action_dim)
+    results = score(policy, folder, tmp_path / "results", action_mode=action_mode)
+    assert len(results.as_deployed.baselines["hold_still"].per_joint_mae) == action_dim
+    assert len(render_plots(tmp_path / "results", tmp_path / "report")) == 5
 
 
 def test_results_never_hold_half_a_prediction_file(checkpoint: Path, dataset_folder: Path, tmp_path: Path) -> None:

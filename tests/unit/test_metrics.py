@@ -105,6 +105,15 @@ def test_hold_still_is_a_zero_delta_or_the_present_position() -> None:
     assert np.array_equal(hold(example(ActionMode.ABSOLUTE)), example(ActionMode.ABSOLUTE).states)
 
 
+def test_an_action_beyond_the_state_is_held_at_its_last_value_and_at_the_mean_before_any() -> None:
+    states = np.array([[0.1], [0.2], [0.3]], np.float32)
+    actions = np.array([[1, 5], [2, 6], [3, 7]], np.float32)
+    recorded = BaselineInput(states, actions, np.array([0, 9], np.float32), ActionMode.ABSOLUTE)
+    held = BASELINES["hold_still"](recorded)
+    assert held[:, 0] == pytest.approx([0.1, 0.2, 0.3])
+    assert held[:, 1].tolist() == [9, 5, 6]
+
+
 def test_repeat_last_says_what_was_done_a_step_before_and_holds_still_at_first() -> None:
     assert BASELINES["repeat_last"](example(ActionMode.DELTA))[:, 0].tolist() == [0, 1, 2, 3]
 

@@ -20,7 +20,6 @@ from lerobot_inference.report.catalogue import EPISODE_PLOTS, RUN_PLOTS
 from lerobot_inference.report.cumulative_positions import reconstruct
 from lerobot_inference.report.error_heatmap import pool_columns
 from lerobot_inference.report.style import styled
-from lerobot_inference.report.summary_panel import hold_still_mae
 from lerobot_inference.report.text import significant
 from lerobot_inference.report.view import EpisodeView, RunView
 
@@ -134,13 +133,6 @@ def test_perfect_deltas_lead_along_the_measured_positions(tmp_path: Path) -> Non
 def test_perfect_absolute_targets_lead_along_the_measured_positions(tmp_path: Path) -> None:
     view = episode_view(tmp_path, lengths=(80,), error=0.0, mode="absolute")
     np.testing.assert_allclose(reconstruct(view)[1][:-1], view.data.states, atol=1e-6)
-
-
-@pytest.mark.parametrize("mode", ["delta", "absolute"])
-def test_the_hold_still_bars_are_the_evaluations_own_baseline(tmp_path: Path, mode: Any) -> None:
-    view = episode_view(tmp_path, lengths=(80,), mode=mode)
-    expected = view.results.as_deployed.baselines["hold_still"].per_joint_mae
-    np.testing.assert_allclose(hold_still_mae(view), expected, rtol=1e-4)
 
 
 def test_a_long_heatmap_keeps_the_worst_step_of_each_column() -> None:

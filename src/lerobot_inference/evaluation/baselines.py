@@ -32,10 +32,16 @@ class BaselineInput:
 
 
 def hold_still(episode: BaselineInput) -> FloatArray:
-    """Stay where the arm is: a zero delta, or the present joint positions as the target."""
+    """Stay where the arm is: a zero delta, or the present joint positions as the target.
+
+    An absolute action beyond the state (a gripper command, say) keeps its last value; before any, the mean.
+    """
     if episode.action_mode is ActionMode.DELTA:
         return np.zeros_like(episode.actions)
-    return episode.states[:, : episode.actions.shape[1]]
+    held = np.concatenate([episode.mean_action[None], episode.actions[:-1]])
+    shared = min(episode.states.shape[1], held.shape[1])
+    held[:, :shared] = episode.states[:, :shared]
+    return held
 
 
 def repeat_last(episode: BaselineInput) -> FloatArray:

@@ -75,7 +75,10 @@ class Timing(Record):
 
 
 class EpisodeResult(Record):
-    """One episode under the as-deployed protocol. The first seven keys are the seed system's."""
+    """One episode under the as-deployed protocol. The first seven keys are the seed system's.
+
+    forwards: network calls. baselines: name -> error of that policy-free predictor on the same steps.
+    """
 
     episode: int
     steps: int
@@ -86,6 +89,7 @@ class EpisodeResult(Record):
     per_joint_mae: list[Figure]
     per_joint_mse: list[Figure]
     forwards: int
+    baselines: dict[str, ErrorFigures]
 
 
 class ProtocolResult(Record):

@@ -100,6 +100,7 @@ def _episode(score: EpisodeScore) -> EpisodeResult:
         per_joint_mae=figures.per_joint_mae,
         per_joint_mse=figures.per_joint_mse,
         forwards=score.forwards,
+        baselines={name: sums.figures() for name, sums in score.baselines.items()},
     )
 
 

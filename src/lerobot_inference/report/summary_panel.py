@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lerobot_inference.evaluation.baselines import BaselineInput, hold_still
 from lerobot_inference.report.joints import draw_series
 from lerobot_inference.report.style import (
     BLACK,
@@ -23,7 +22,6 @@ from lerobot_inference.report.style import (
 )
 from lerobot_inference.report.text import angle_unit, significant
 from lerobot_inference.report.view import EpisodeView
-from lerobot_inference.types import FloatArray
 
 SHORTEST_MS = 1e-4
 """Below the clock's resolution; a logarithmic axis has no zero."""
@@ -39,16 +37,6 @@ def draw(view: EpisodeView) -> Figure:
     _draw_latency(latency, view)
     _draw_bars(bars, view)
     return fig
-
-
-def hold_still_mae(view: EpisodeView) -> FloatArray:
-    """(A,) radians: the error of holding still since the last network call, as evaluation scores that baseline."""
-    data = view.data
-    episode = BaselineInput(data.states, data.ground_truth, np.zeros(0, np.float32), view.mode)
-    steps = np.arange(len(data.ground_truth))
-    asked_at = data.chunk_starts[np.searchsorted(data.chunk_starts, steps, side="right") - 1]
-    mae: FloatArray = np.abs(hold_still(episode)[asked_at] - data.ground_truth).mean(axis=0)
-    return mae
 
 
 def _draw_overlay(ax: Axes, view: EpisodeView) -> None:
@@ -112,7 +100,7 @@ def _draw_latency(ax: Axes, view: EpisodeView) -> None:
 
 
 def _draw_bars(ax: Axes, view: EpisodeView) -> None:
-    policy, still = np.asarray(view.episode.per_joint_mae), hold_still_mae(view)
+    policy, still = (np.asarray(mae) for mae in (view.episode.per_joint_mae, view.hold_still_mae))
     unit, rows = angle_unit([policy, still]), np.arange(len(policy))
     groups = ((policy, -0.2, PREDICTED), (still, 0.2, PALE))
     for values, offset, colour in groups:

@@ -57,6 +57,11 @@ class EpisodeView:
         return _subtitle(self.results, f"episode {self.episode.episode}", self.episode.steps, self.episode.mae)
 
     @property
+    def hold_still_mae(self) -> list[float]:
+        """(A,) radians: what an arm that does not move would have scored on this episode."""
+        return self.episode.baselines["hold_still"].per_joint_mae
+
+    @property
     def mode(self) -> ActionMode:
         """What the actions mean."""
         return ActionMode(self.results.action_mode)
