@@ -1,5 +1,6 @@
 """Running a pipeline file here: real processes, their outputs, their failures, and what is recorded."""
 
+import functools
 import json
 import os
 import signal
@@ -214,7 +215,9 @@ def test_stopping_the_run_ends_the_step_and_says_so(pipeline_file: Path, tmp_pat
         "import os, sys, time\nprint(os.getpid())\nsys.stdout.flush()\ntime.sleep(60)\n"
     )
     call = f"from lerobot_inference.cli.pipeline import app; app(['run', {str(pipeline_file)!r}, '--output', 'run'])"
-    process = subprocess.Popen([sys.executable, "-c", call], cwd=tmp_path)
+    # As from a terminal, even where this suite runs in the background, which ignores SIGINT.
+    hears_ctrl_c = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen([sys.executable, "-c", call], cwd=tmp_path, preexec_fn=hears_ctrl_c)
     log = tmp_path / "run" / "write" / LOG_FILE
     deadline = time.monotonic() + 30
     while not (log.exists() and log.read_text().strip()) and time.monotonic() < deadline:
