@@ -12,6 +12,8 @@ from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.cli.console import console, errors, progress_display
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import load_engine
+from lerobot_inference.evaluation.baselines import skill
+from lerobot_inference.evaluation.fit import check_fit
 from lerobot_inference.evaluation.offline import OfflineRun, run_offline, select_steps
 from lerobot_inference.sources import Kind, fetch, parse_source
 from lerobot_inference.types import FloatArray
@@ -35,12 +37,13 @@ def offline(
     recorded = dataset.episode(episode)
     steps = select_steps(recorded, start_frame, num_steps)
     checkpoint = Checkpoint.open(_policy_folder(policy_repo))
+    check_fit(checkpoint, dataset)
     engine = load_engine("lerobot", checkpoint, device)
     console.print(
         f"Episode {episode}: {recorded.length} frames, starting at frame {start_frame}, testing {len(steps)} steps",
         highlight=False,
     )
-    run = run_offline(checkpoint, dataset, engine, recorded, steps)
+    run = run_offline(dataset, engine, recorded, steps)
     _print_report(run, dataset.fps)
     if output is not None:
         run.predictions.save(output)
@@ -67,7 +70,8 @@ def _print_report(run: OfflineRun, fps: float) -> None:
         f"  step {step:3d}: pred={_vector(predicted[step])}  gt={_vector(truth[step])}"
         for step in run.predictions.chunk_starts
     ]
-    skill = "" if run.hold_still.mse == 0 else f"; skill {1 - run.error.mse / run.hold_still.mse:.3f}"
+    gain = skill(run.error.mse, run.hold_still.mse)
+    against = "" if gain is None else f"; skill {gain:.3f}"
     lines += [
         "",
         RULE,
@@ -79,7 +83,7 @@ def _print_report(run: OfflineRun, fps: float) -> None:
         f"  Throughput:         {run.throughput_hz:.1f} steps/s",
         f"  Realtime capable:   {'yes' if t.realtime_capable else 'no'} (need {fps:.0f} Hz)",
         "",
-        f"  Holding still:      MSE {run.hold_still.mse:.6f}, MAE {run.hold_still.mae:.6f}{skill}",
+        f"  Holding still:      MSE {run.hold_still.mse:.6f}, MAE {run.hold_still.mae:.6f}{against}",
         f"  Network calls:      {t.forward.count}, forward p50 {t.forward.p50_ms:.1f} ms, "
         f"max {t.forward.max_ms:.1f} ms (cold start {t.cold_forward_ms:.1f} ms, not counted)",
         f"  Around a call:      preprocessing {t.preprocess.p50_ms:.1f} ms, postprocessing "

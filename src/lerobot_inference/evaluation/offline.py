@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.control import make_schedule
 from lerobot_inference.dataset import Dataset, Episode
 from lerobot_inference.engine.base import Engine
 from lerobot_inference.errors import DatasetError, UsageError
 from lerobot_inference.evaluation.baselines import BaselineInput, hold_still
-from lerobot_inference.evaluation.fit import check_fit, find_action_mode
+from lerobot_inference.evaluation.fit import find_action_mode
 from lerobot_inference.evaluation.metrics import ErrorSum
 from lerobot_inference.evaluation.predictions import EpisodePredictions
 from lerobot_inference.evaluation.replay import Stopwatch, replay_as_deployed
@@ -44,9 +43,11 @@ def select_steps(episode: Episode, start_frame: int, num_steps: int) -> range:
     return range(start_frame, min(start_frame + num_steps, episode.scored_length))
 
 
-def run_offline(checkpoint: Checkpoint, dataset: Dataset, engine: Engine, episode: Episode, steps: range) -> OfflineRun:
-    """Replay `steps` as deployed and score them. Raises DatasetError, EngineError."""
-    check_fit(checkpoint, dataset)
+def run_offline(dataset: Dataset, engine: Engine, episode: Episode, steps: range) -> OfflineRun:
+    """Replay `steps` as deployed and score them, with a policy that fits the dataset (see `check_fit`).
+
+    Raises DatasetError, EngineError.
+    """
     cold_forward_s = engine.warm_up()
     stopwatch = Stopwatch()
     deployed = replay_as_deployed(episode, steps, engine, make_schedule(engine.spec), stopwatch)
