@@ -62,11 +62,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         try:
             temporary.mkdir(parents=True)
             yield temporary
-            if path.exists():
-                shutil.rmtree(path)
-            temporary.replace(path)
+            replace_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Put the finished folder `new` where `path` is or was."""
+    if path.exists():
+        shutil.rmtree(path)
+    new.replace(path)
 
 
 def sha256_file(path: Path) -> str:

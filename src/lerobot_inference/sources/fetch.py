@@ -7,9 +7,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from lerobot_inference.errors import InputError, UsageError
-from lerobot_inference.files import atomic_folder, sha256_file, storage_errors
+from lerobot_inference.files import atomic_folder, replace_folder, sha256_file, storage_errors
 from lerobot_inference.sources.hub import download, resolve
-from lerobot_inference.sources.manifest import MANIFEST_FILE, Manifest, list_files, read_manifest
+from lerobot_inference.sources.manifest import Manifest, list_files, read_manifest
 from lerobot_inference.sources.source import Kind, Source
 from lerobot_inference.types import Progress, silent
 
@@ -46,53 +46,44 @@ def _copy(folder: Path, kind: Kind, output: Path, progress: Progress) -> Manifes
         revision=origin.revision if origin else None,
         files={name.as_posix(): sha256_file(folder / name) for name in names},
     )
-    if _present(output, manifest):
+    if read_manifest(output) == manifest and manifest.mismatch(output) is None:
         return manifest
     with atomic_folder(output) as partial:
         for done, name in enumerate(names):
             progress(f"copy {kind.name.lower()}", done, len(names))
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, partial / name)
-        _finish(manifest, partial)
+        if damaged := manifest.mismatch(partial):
+            raise InputError(damaged, hint="the source changed while it was copied; run again")
+        manifest.write(partial)
     progress(f"copy {kind.name.lower()}", len(names), len(names))
     return manifest
 
 
 def _download(source: Source, kind: Kind, output: Path, progress: Progress) -> Manifest:
     repository = str(source)
-    present = read_manifest(output)
-    if present and source.pinned and present.revision == source.revision and _present(output, present):
-        return present
+    if source.pinned and (kept := _kept(output, repository, source.revision)):
+        return kept
     snapshot = resolve(repository, kind, source.revision)
-    if present and present.source == repository and present.revision == snapshot.commit and _present(output, present):
-        return present
+    if kept := _kept(output, repository, snapshot.commit):
+        return kept
     partial = output.with_name(f".{output.name}.{snapshot.commit[:12]}.partial")
     with storage_errors(output):
-        download(snapshot, kind, partial, progress)
-        names = list_files(partial)
-        manifest = Manifest(
-            source=repository,
-            kind=kind.value,
-            revision=snapshot.commit,
-            files={name.as_posix(): sha256_file(partial / name) for name in names},
-        )
-        _finish(manifest, partial)
+        hashes = download(snapshot, kind, partial, progress)
+        files = {name: hashes[name] for name in (path.as_posix() for path in list_files(partial))}
+        manifest = Manifest(source=repository, kind=kind.value, revision=snapshot.commit, files=files)
+        manifest.write(partial)
         shutil.rmtree(partial / ".cache", ignore_errors=True)
-        if output.exists():
-            shutil.rmtree(output)
-        partial.replace(output)
+        replace_folder(partial, output)
     return manifest
 
 
-def _finish(manifest: Manifest, folder: Path) -> None:
-    damaged = manifest.mismatch(folder)
-    if damaged:
-        raise InputError(damaged, hint="the source changed while it was copied; run again")
-    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def _present(output: Path, manifest: Manifest) -> bool:
-    return read_manifest(output) == manifest and manifest.mismatch(output) is None
+def _kept(output: Path, repository: str, commit: str | None) -> Manifest | None:
+    """The manifest of a whole copy of that very commit, where one lies in `output`."""
+    present = read_manifest(output)
+    if present is None or (present.source, present.revision) != (repository, commit):
+        return None
+    return present if present.mismatch(output) is None else None
 
 
 def _wanted(name: str, kind: Kind) -> bool:

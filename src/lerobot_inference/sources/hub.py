@@ -55,8 +55,10 @@ def resolve(repository: str, kind: Kind, revision: str | None) -> Snapshot:
     return Snapshot(repository, info.sha, files)
 
 
-def download(snapshot: Snapshot, kind: Kind, folder: Path, progress: Progress) -> None:
+def download(snapshot: Snapshot, kind: Kind, folder: Path, progress: Progress) -> dict[str, str]:
     """Download every file of `snapshot` into `folder`, resuming what an earlier try left, and verify it.
+
+    Returns name -> sha256 of the verified bytes.
 
     Raises ServiceError when the Hub fails (the folder is kept), InputError when a file's bytes are not those
     that the Hub announced.
@@ -64,6 +66,7 @@ def download(snapshot: Snapshot, kind: Kind, folder: Path, progress: Progress) -
     hub = require("huggingface_hub", "hub")
     hub.utils.disable_progress_bars()
     what, total = f"download {snapshot.repository}", len(snapshot.files)
+    hashes: dict[str, str] = {}
     progress(what, 0, total)
     with _hub_errors(snapshot.repository), ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
         tasks = {
@@ -78,15 +81,20 @@ def download(snapshot: Snapshot, kind: Kind, folder: Path, progress: Progress) -
             for file in snapshot.files
         }
         for done, task in enumerate(as_completed(tasks), start=1):
-            _verify(Path(task.result()), tasks[task])
+            file = tasks[task]
+            hashes[file.name] = _verify(Path(task.result()), file)
             progress(what, done, total)
+    return hashes
 
 
-def _verify(path: Path, file: RemoteFile) -> None:
-    found = sha256_file(path) if file.sha256 else _git_blob_id(path)
-    if path.stat().st_size != file.size or found != (file.sha256 or file.blob_id):
+def _verify(path: Path, file: RemoteFile) -> str:
+    """The file's sha256, once it is known to be what the Hub announced."""
+    sha256 = sha256_file(path)
+    same = sha256 == file.sha256 if file.sha256 else _git_blob_id(path) == file.blob_id
+    if path.stat().st_size != file.size or not same:
         path.unlink()
         raise InputError(f"{file.name}: its bytes are not those the Hub announced", hint="download again")
+    return sha256
 
 
 def _git_blob_id(path: Path) -> str:

@@ -32,6 +32,10 @@ class Manifest(BaseModel):
                 return f"{path}: sha256 differs from the one in {MANIFEST_FILE}"
         return None
 
+    def write(self, folder: Path) -> None:
+        """Leave it in the fetched folder."""
+        (folder / MANIFEST_FILE).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest in `folder`; None for a folder that was not fetched. Raises InputError when it is damaged."""
