@@ -62,7 +62,7 @@ def record(
             video_backend="pyav",
             rgb_encoder=RGBEncoderConfig(vcodec=vcodec),
             streaming_encoding=True,
-            encoder_queue_maxsize=2 * CONTROL_HZ,
+            encoder_queue_maxsize=0,  # no bound: lerobot drops the frames that a full queue can't take
         )
         for episode in range(episodes):
             progress("recording episodes", episode, episodes)
