@@ -12,8 +12,8 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from lerobot_inference.errors import ConfigError
-from lerobot_inference.evaluation.results import EvalResults, Figure, Record
-from lerobot_inference.evaluation.results_folder import first_problem
+from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.records import Figure, Record, first_problem
 
 Side = Literal["max", "min"]
 

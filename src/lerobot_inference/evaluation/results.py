@@ -10,22 +10,16 @@ The first keys of EvalResults are the seed system's own; they describe the as-de
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from lerobot_inference.records import Figure, Record
 
 RESULTS_FILE = "eval_results.json"
 PROVENANCE_FILE = "provenance.json"
 FAILURES_FILE = "failure_cases.jsonl"
 PREDICTIONS_FOLDER = "predictions"
-
-Figure = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Record(BaseModel):
-    """Strict JSON: unknown keys, NaN and infinity are errors."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
 
 class ErrorFigures(Record):

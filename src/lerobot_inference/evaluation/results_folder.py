@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
@@ -21,6 +21,7 @@ from lerobot_inference.evaluation.results import (
     Failure,
 )
 from lerobot_inference.files import atomic_write, storage_errors
+from lerobot_inference.records import first_problem, save_record
 
 RUN_AGAIN = "run evaluate again to write it"
 
@@ -38,12 +39,6 @@ def save_failures(failures: Sequence[Failure], folder: Path) -> None:
     """Write failure_cases.jsonl, one line a failure; empty when nothing failed. Raises StorageError."""
     with atomic_write(folder / FAILURES_FILE) as temporary:
         temporary.write_text("".join(f"{failure.model_dump_json()}\n" for failure in failures), encoding="utf-8")
-
-
-def save_record(record: BaseModel, path: Path) -> None:
-    """Write one record as indented JSON. Raises StorageError."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(f"{record.model_dump_json(indent=2)}\n", encoding="utf-8")
 
 
 def load_results(folder: Path) -> EvalResults:
@@ -88,13 +83,6 @@ def load_predictions(folder: Path, results: EvalResults, episode: EpisodeResult)
     if not len(starts) or starts[0] != 0 or starts[-1] >= steps or np.any(np.diff(starts) <= 0):
         raise ConfigError(f"{path}: chunk_starts must rise from 0 and stay below {steps} steps", hint=RUN_AGAIN)
     return data
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first of pydantic's complaints as `field.path: what is wrong`."""
-    problem = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else problem["msg"]
 
 
 def _check_consistent(results: EvalResults, path: Path) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.errors import CheckpointError, ConfigError, ServiceError, UsageError
 from lerobot_inference.evaluation.gate import GateRules, GateVerdict, judge
-from lerobot_inference.evaluation.results import EvalResults, Record
-from lerobot_inference.evaluation.results_folder import load_predictions, load_results, save_record
+from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.evaluation.results_folder import load_predictions, load_results
+from lerobot_inference.records import Record, save_record
 from lerobot_inference.registry.base import CHAMPION, ModelRegistry
 from lerobot_inference.registry.mlflow import MlflowRegistry
 from lerobot_inference.tracking import Run, connect, log_evaluation
