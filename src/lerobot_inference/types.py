@@ -20,7 +20,16 @@ type TimeArray = NDArray[np.float64]
 
 STATE = "observation.state"
 ACTION = "action"
+ENVIRONMENT_STATE = "observation.environment_state"
 IMAGE_PREFIX = "observation.images."
+
+
+class Precision(StrEnum):
+    """The network's arithmetic. F32 is exact; the others trade accuracy for speed and are never chosen silently."""
+
+    F32 = "f32"
+    BF16 = "bf16"
+    INT8 = "int8"
 
 
 class ActionMode(StrEnum):
@@ -68,6 +77,7 @@ class PolicySpec:
     cameras: feature name (`observation.images.<camera>`) -> image size, in the policy's own order.
     chunk_size: actions predicted by one forward pass; n_action_steps: how many of them are executed.
     temporal_ensemble_coeff: weight decay of lerobot's temporal ensembling; None where the policy uses a queue.
+    environment_dim: length of observation.environment_state; 0 where the policy has none.
     """
 
     state_dim: int
@@ -76,6 +86,7 @@ class PolicySpec:
     chunk_size: int
     n_action_steps: int
     temporal_ensemble_coeff: float | None = None
+    environment_dim: int = 0
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,8 @@ def _verify_weights(folder: Path, config: ActConfig) -> int:
 def _expected_shapes(config: ActConfig) -> dict[str, tuple[int, ...]]:
     """The tensors at the network's border, whose sizes follow from config.json."""
     spec, width = config.spec(), config.dim_model
-    return {
-        "model.backbone.conv1.weight": (64, 3, 7, 7),
+    backbone = {"model.backbone.conv1.weight": (64, 3, 7, 7)} if spec.cameras else {}
+    return backbone | {
         "model.encoder_robot_state_input_proj.weight": (width, spec.state_dim),
         "model.decoder_pos_embed.weight": (spec.chunk_size, width),
         "model.action_head.weight": (spec.action_dim, width),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
 from lerobot_inference.errors import CheckpointError
-from lerobot_inference.types import ACTION, IMAGE_PREFIX, STATE, ImageShape, PolicySpec
+from lerobot_inference.types import ACTION, ENVIRONMENT_STATE, IMAGE_PREFIX, STATE, ImageShape, PolicySpec
 
 CONFIG_FILE = "config.json"
 
@@ -54,11 +54,16 @@ class ActConfig(BaseModel):
             raise ValueError(f"input_features has no {STATE!r}; this product drives arms by their joint state")
         if ACTION not in self.output_features:
             raise ValueError(f"output_features has no {ACTION!r}")
-        if not self.image_features:
-            raise ValueError(f"input_features has no camera (a key that starts with {IMAGE_PREFIX!r})")
+        if not self.image_features and ENVIRONMENT_STATE not in self.input_features:
+            raise ValueError(
+                f"input_features has no camera (a key that starts with {IMAGE_PREFIX!r}) and no {ENVIRONMENT_STATE!r}"
+            )
         for name, feature in self.input_features.items():
-            if name != STATE and feature.type != "VISUAL":
-                raise ValueError(f"input_features.{name} is {feature.type}; only {STATE!r} and cameras are supported")
+            if name not in (STATE, ENVIRONMENT_STATE) and feature.type != "VISUAL":
+                raise ValueError(
+                    f"input_features.{name} is {feature.type}; only {STATE!r}, {ENVIRONMENT_STATE!r} and cameras "
+                    "are supported"
+                )
         for name, shape in self.image_features.items():
             if len(shape) != 3 or shape[0] != 3:
                 raise ValueError(f"input_features.{name}.shape is {list(shape)}, expected [3, height, width]")
@@ -73,6 +78,7 @@ class ActConfig(BaseModel):
 
     def spec(self) -> PolicySpec:
         """What the policy takes and gives."""
+        environment = self.input_features.get(ENVIRONMENT_STATE)
         return PolicySpec(
             state_dim=self.input_features[STATE].shape[0],
             action_dim=self.output_features[ACTION].shape[0],
@@ -80,6 +86,7 @@ class ActConfig(BaseModel):
             chunk_size=self.chunk_size,
             n_action_steps=self.n_action_steps,
             temporal_ensemble_coeff=self.temporal_ensemble_coeff,
+            environment_dim=environment.shape[0] if environment else 0,
         )
 
 

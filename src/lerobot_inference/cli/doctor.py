@@ -13,15 +13,27 @@ from rich.table import Table
 from rich.text import Text
 
 from lerobot_inference.cli.console import console, print_json
-from lerobot_inference.errors import LerobotInferenceError
+from lerobot_inference.errors import UsageError
 
 EXTRAS = {
+    "openvino": ("onnx", "openvino"),
+    "onnxruntime": ("onnx", "onnxruntime"),
+    "int8": ("nncf",),
     "lerobot": ("lerobot", "torch"),
     "hub": ("huggingface_hub",),
     "report": ("matplotlib",),
     "mlflow": ("mlflow",),
     "azure": ("azure.ai.ml", "azure.identity"),
     "sim": ("mujoco", "compas_fab"),
+}
+
+DEVICE_ADVICE = {
+    "cuda": "needs an NVIDIA GPU, its driver, and onnxruntime-gpu or a CUDA build of torch",
+    "tensorrt": "needs an NVIDIA GPU, its driver, TensorRT and onnxruntime-gpu",
+    "cpu": "pip install 'lerobot-inference[openvino]'",
+    "mps": "needs a Mac with Apple silicon and the extra lerobot",
+    "gpu": "needs an Intel GPU and the extra openvino",
+    "npu": "needs an Intel NPU and the extra openvino",
 }
 
 
@@ -85,18 +97,22 @@ def _version(module: str) -> str:
 
 
 def _devices() -> list[Check]:
-    from lerobot_inference.engine.lerobot import DEVICES, available_devices
+    """Each device, and the engines that can use it here."""
+    from lerobot_inference.engine import BACKENDS, DEVICES, backend
 
-    try:
-        present = available_devices()
-    except LerobotInferenceError as error:
-        return [Check(name="devices", ok=False, found=error.message, advice=error.hint or "")]
-    advice = {"cuda": "needs an NVIDIA GPU and its driver", "mps": "needs a Mac with Apple silicon"}
+    engines: dict[str, list[str]] = {device: [] for device in DEVICES}
+    for name in BACKENDS:
+        try:
+            present = backend(name).available_devices()
+        except UsageError:  # its extra is missing, which has a line of its own
+            continue
+        for device in present:
+            engines[device].append(name)
     return [
-        Check(name=f"device {name}", ok=True, found="present")
-        if name in present
-        else Check(name=f"device {name}", ok=False, found="absent", advice=advice.get(name, ""))
-        for name in DEVICES
+        Check(name=f"device {device}", ok=True, found=", ".join(names))
+        if names
+        else Check(name=f"device {device}", ok=False, found="absent", advice=DEVICE_ADVICE[device])
+        for device, names in engines.items()
     ]
 
 

@@ -10,52 +10,56 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_inference.checkpoint import Checkpoint
-from lerobot_inference.engine.base import check_chunk, check_inputs
+from lerobot_inference.checkpoint import Checkpoint, Policy
+from lerobot_inference.engine.base import check_chunk, check_inputs, warm_up
 from lerobot_inference.errors import CheckpointError, UsageError, require
-from lerobot_inference.types import STATE, ActionChunk, FloatArray, UInt8Array
+from lerobot_inference.types import ENVIRONMENT_STATE, STATE, ActionChunk, FloatArray, Precision, UInt8Array
 
-DEVICES = ("cuda", "cpu", "mps")
+PRECISIONS = dict.fromkeys(("cuda", "cpu", "mps"), (Precision.F32,))
 
 
 class LerobotEngine:
     """lerobot's ACTPolicy behind its own pre- and postprocessor.
 
     Predicts a whole chunk at a time, so it bypasses lerobot's action queue and ensembling: those belong to
-    `control`. Raises UsageError for an absent device or extra, CheckpointError when lerobot refuses the files.
+    `control`. Needs a checkpoint: a bundle holds no lerobot files. Raises UsageError for a missing extra or a bundle,
+    CheckpointError when lerobot refuses the files.
     """
 
     name = "lerobot"
+    precision = Precision.F32
 
-    def __init__(self, checkpoint: Checkpoint, device: str) -> None:
+    def __init__(self, policy: Policy, device: str, _: Precision, threads: int | None) -> None:
         torch = require("torch", "lerobot")
         require("lerobot", "lerobot")
-        require_device(device)
+        if not isinstance(policy, Checkpoint):
+            raise UsageError(
+                f"{policy.folder} is a bundle, and lerobot runs checkpoints",
+                hint="give the checkpoint that it was exported from, or another --engine",
+            )
         self._torch = torch
-        self.spec = checkpoint.spec
+        self.spec = policy.spec
         self.device = device
+        if threads is not None:
+            torch.set_num_threads(threads)
         # lerobot prints as it loads; stdout belongs to the command's result.
         with redirect_stdout(io.StringIO()):
-            self._policy, self._preprocess, self._postprocess = _load(checkpoint, device)
+            self._policy, self._preprocess, self._postprocess = _load(policy, device)
 
     def warm_up(self) -> float:
-        """One forward pass on a grey image and a zero state; returns its wall time in seconds."""
-        images = {
-            name: np.full((1, shape.height, shape.width, 3), 127, np.uint8) for name, shape in self.spec.cameras.items()
-        }
-        chunk = self.predict(images, np.zeros((1, self.spec.state_dim), np.float32))
-        return chunk.preprocess_s + chunk.forward_s + chunk.postprocess_s
+        """See Engine."""
+        return warm_up(self)
 
-    def predict(self, images: Mapping[str, UInt8Array], states: FloatArray) -> ActionChunk:
-        """images[feature name]: (B, H, W, 3) uint8 RGB; states: (B, S) radians -> actions (B, chunk, A) radians.
-
-        Each part's wall time is taken after the device has finished it. Raises EngineError on misfits and
-        non-finite output.
-        """
+    def predict(
+        self, images: Mapping[str, UInt8Array], states: FloatArray, environment: FloatArray | None = None
+    ) -> ActionChunk:
+        """See Engine. Each part's wall time is taken after the device has finished it."""
         torch = self._torch
-        check_inputs(self.spec, images, states)
+        check_inputs(self.spec, images, states, environment)
         started = time.perf_counter()
         batch: dict[str, Any] = {STATE: torch.from_numpy(np.ascontiguousarray(states, np.float32))}
+        if environment is not None:
+            batch[ENVIRONMENT_STATE] = torch.from_numpy(np.ascontiguousarray(environment, np.float32))
         for name in self.spec.cameras:
             frames = torch.from_numpy(np.ascontiguousarray(images[name]))
             batch[name] = frames.permute(0, 3, 1, 2).contiguous().to(self.device).float() / 255
@@ -79,23 +83,15 @@ class LerobotEngine:
         return time.perf_counter()
 
 
+build = LerobotEngine
+
+
 def available_devices() -> list[str]:
-    """The devices torch can use on this machine. Raises UsageError when torch isn't installed."""
+    """The devices torch can use on this machine. Raises UsageError when torch or lerobot isn't installed."""
     torch = require("torch", "lerobot")
+    require("lerobot", "lerobot")
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    return [device for device in DEVICES if present[device]]
-
-
-def require_device(device: str) -> None:
-    """Raise UsageError unless `device` is one of cuda, cpu, mps and present here."""
-    if device not in DEVICES:
-        raise UsageError(f"device {device!r} is unknown", hint=f"choose one of: {', '.join(DEVICES)}")
-    present = available_devices()
-    if device not in present:
-        raise UsageError(
-            f"device {device!r} was asked for and is not available here",
-            hint=f"available: {', '.join(present)}; pass --device {present[0]} to run there",
-        )
+    return [device for device in PRECISIONS if present[device]]
 
 
 def _load(checkpoint: Checkpoint, device: str) -> tuple[Any, Any, Any]:

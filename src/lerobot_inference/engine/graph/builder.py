@@ -1,0 +1,100 @@
+"""Emit ONNX nodes one by one; every value is a name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+type Attribute = int | float | Sequence[int]
+
+OPSET = 20  # the first with Gelu
+IR_VERSION = 9
+LAYER_NORM_EPS = 1e-5  # torch.nn.LayerNorm's default
+PRODUCER = "lerobot-inference"
+
+
+class GraphBuilder:
+    """Collects nodes, constants, inputs and the output. All constants are stored as float32 or int64."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._scope = ""
+
+    def scope(self, name: str) -> None:
+        """Name what follows `name/...`, so that a profile or a viewer shows the part of the policy."""
+        self._scope = name
+
+    def input(self, name: str, dtype: int, shape: Sequence[int | str]) -> str:
+        """Declare a graph input; a str dimension is dynamic."""
+        self._inputs.append(helper.make_tensor_value_info(name, dtype, shape))
+        return name
+
+    def constant(self, values: ArrayLike) -> str:
+        """A float32 constant."""
+        return self._store(np.asarray(values, np.float32))
+
+    def integers(self, values: Sequence[int]) -> str:
+        """An int64 vector: shapes, axes."""
+        return self._store(np.asarray(values, np.int64))
+
+    def op(self, kind: str, *inputs: str, **attributes: Attribute) -> str:
+        """Append a node with one output; return the output's name."""
+        return self.split_op(kind, 1, *inputs, **attributes)[0]
+
+    def split_op(self, kind: str, outputs: int, *inputs: str, **attributes: Attribute) -> list[str]:
+        """Append a node with several outputs; return their names."""
+        name = f"{self._scope}/{kind}_{len(self._nodes)}"
+        names = [name] if outputs == 1 else [f"{name}:{number}" for number in range(outputs)]
+        self._nodes.append(helper.make_node(kind, inputs, names, name=name, **attributes)  # type: ignore[arg-type])
+        return names
+
+    def linear(self, x: str, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> str:
+        """Tokens x (..., I) @ weight (O, I) transposed + bias (broadcast to (..., O))."""
+        return self.op("Add", self.op("MatMul", x, self.constant(weight.T)), self.constant(bias))
+
+    def layer_norm(self, x: str, scale: NDArray[np.float64], bias: NDArray[np.float64]) -> str:
+        """Over the last axis."""
+        constants = self.constant(scale), self.constant(bias)
+        return self.op("LayerNormalization", x, *constants, axis=-1, epsilon=LAYER_NORM_EPS)
+
+    def reshape(self, x: str, shape: Sequence[int]) -> str:
+        """0 keeps a dimension (the batch)."""
+        return self.op("Reshape", x, self.integers(shape))
+
+    def model(self, output: str, name: str, shape: Sequence[int | str]) -> onnx.ModelProto:
+        """The finished model, with the value `output` given out as `name`."""
+        self._nodes.append(helper.make_node("Identity", [output], [name], name=name))
+        graph = helper.make_graph(
+            self._nodes,
+            "act",
+            self._inputs,
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)],
+            initializer=self._constants,
+        )
+        opset = helper.make_opsetid("", OPSET)
+        return helper.make_model(graph, producer_name=PRODUCER, ir_version=IR_VERSION, opset_imports=[opset])
+
+    def _store(self, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
+        name = f"{self._scope}/constant_{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+
+def layer_norm(x: NDArray[np.float64], scale: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What `GraphBuilder.layer_norm` computes, for values known when the graph is built."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = (centred**2).mean(axis=-1, keepdims=True)
+    result: NDArray[np.float64] = centred / np.sqrt(variance + LAYER_NORM_EPS) * scale + bias
+    return result
+
+
+def inverse_sqrt(length: int) -> float:
+    """Scale of dot-product attention over heads of `length`."""
+    return 1 / math.sqrt(length)

@@ -1,0 +1,72 @@
+"""The checkpoint's tensors by name, each checked as it is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from lerobot_inference.errors import CheckpointError
+
+type Array = NDArray[np.float64]
+
+PREFIX = "model."
+TRAINING_ONLY = ("model.vae_encoder",)
+READABLE = ("F16", "F32", "F64")
+
+
+class Weights:
+    """Reads one tensor at a time, as float64, so that folding rounds once. A context manager; close it to end reading.
+
+    Raises CheckpointError for a tensor that is missing, of another shape than config.json implies, or left over.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._tensors: Any = safe_open(file, framework="numpy")
+        self._left: set[str] = {name for name in self._tensors.keys() if not name.startswith(TRAINING_ONLY)}  # noqa: SIM118
+
+    def __enter__(self) -> Weights:
+        self._tensors.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tensors.__exit__(kind, error, trace)
+
+    def __contains__(self, name: str) -> bool:
+        return PREFIX + name in self._left
+
+    def take(self, name: str, *shape: int | None) -> Array:
+        """The tensor `name` of the given shape (None: any length)."""
+        full = PREFIX + name
+        if full not in self._left:
+            raise CheckpointError(f"{self._file}: {full} is missing; config.json's network has it")
+        part = self._tensors.get_slice(full)
+        found, dtype = tuple(part.get_shape()), part.get_dtype()
+        fits = len(found) == len(shape) and all(want in (None, have) for have, want in zip(found, shape, strict=True))
+        if not fits or dtype not in READABLE:
+            expected = ", ".join("any" if length is None else str(length) for length in shape)
+            raise CheckpointError(
+                f"{self._file}: {full} is {dtype} of shape {found}; config.json says ({expected}), floating point",
+                hint="config.json and model.safetensors are from different policies; fetch both again",
+            )
+        self._left.remove(full)
+        values: Array = np.asarray(self._tensors.get_tensor(full)).astype(np.float64)
+        if not np.isfinite(values).all():
+            raise CheckpointError(f"{self._file}: {full} holds a NaN or an infinity; the training diverged")
+        return values
+
+    def require_all_taken(self) -> None:
+        """Raise CheckpointError when a tensor has no place in the network that config.json describes."""
+        if self._left:
+            raise CheckpointError(
+                f"{self._file}: {sorted(self._left)[0]} and {len(self._left) - 1} more have no place in the network "
+                "that config.json describes",
+                hint="config.json and model.safetensors are from different policies; fetch both again",
+            )

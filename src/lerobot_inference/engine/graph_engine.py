@@ -1,0 +1,64 @@
+"""What the engines that run the ONNX graph have in common."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from lerobot_inference.checkpoint import Checkpoint, Policy
+from lerobot_inference.engine.base import check_chunk, check_inputs, warm_up
+from lerobot_inference.errors import require
+from lerobot_inference.types import ENVIRONMENT_STATE, STATE, ActionChunk, FloatArray, PolicySpec, Precision, UInt8Array
+
+
+class GraphEngine(ABC):
+    """Checks what goes in and comes out, and takes the times; a backend only runs the graph."""
+
+    name: str
+
+    def __init__(self, spec: PolicySpec, device: str, precision: Precision) -> None:
+        self.spec = spec
+        self.device = device
+        self.precision = precision
+
+    def warm_up(self) -> float:
+        """See Engine."""
+        return warm_up(self)
+
+    def predict(
+        self, images: Mapping[str, UInt8Array], states: FloatArray, environment: FloatArray | None = None
+    ) -> ActionChunk:
+        """See Engine. Normalisation is part of the graph, so it counts as the forward pass."""
+        started = time.perf_counter()
+        check_inputs(self.spec, images, states, environment)
+        feeds = {name: np.ascontiguousarray(images[name]) for name in self.spec.cameras}
+        feeds[STATE] = np.ascontiguousarray(states, np.float32)
+        if environment is not None:
+            feeds[ENVIRONMENT_STATE] = np.ascontiguousarray(environment, np.float32)
+        ready = time.perf_counter()
+        actions = self._run(feeds)
+        ran = time.perf_counter()
+        check_chunk(self.spec, actions)
+        return ActionChunk(actions, ready - started, ran - ready, time.perf_counter() - ran)
+
+    @abstractmethod
+    def _run(self, feeds: Mapping[str, UInt8Array | FloatArray]) -> FloatArray:
+        """Graph input name -> array; returns a new array (B, chunk, A). Called from any thread."""
+
+
+def read_graph(policy: Policy, extra: str) -> bytes | Path:
+    """The ONNX model: a bundle's file, or built from the checkpoint and serialised.
+
+    Raises UsageError naming the `extra` that brings onnx, CheckpointError when the network can't be built.
+    """
+    if not isinstance(policy, Checkpoint):
+        return policy.graph
+    require("onnx", extra)
+    from lerobot_inference.engine.graph import build_graph
+
+    model: bytes = build_graph(policy).SerializeToString()
+    return model

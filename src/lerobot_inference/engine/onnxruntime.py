@@ -1,0 +1,86 @@
+"""The graph on ONNX Runtime: any CPU; NVIDIA GPUs by its CUDA and TensorRT providers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from lerobot_inference.checkpoint import Policy
+from lerobot_inference.engine.base import thread_count
+from lerobot_inference.engine.graph_engine import GraphEngine, read_graph
+from lerobot_inference.errors import UsageError, require
+from lerobot_inference.types import ACTION, FloatArray, Precision, UInt8Array
+
+EXTRA = "onnxruntime"
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+PRECISIONS = {
+    "cuda": (Precision.F32,),
+    "tensorrt": (Precision.F32, Precision.BF16, Precision.INT8),
+    "cpu": (Precision.F32, Precision.INT8),
+}
+
+
+class OnnxRuntimeEngine(GraphEngine):
+    """One session, which ONNX Runtime lets any thread run."""
+
+    name = "onnxruntime"
+
+    def __init__(self, policy: Policy, device: str, precision: Precision, threads: int | None) -> None:
+        super().__init__(policy.spec, device, precision)
+        runtime = _onnxruntime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = thread_count(threads)
+        options.inter_op_num_threads = 1
+        # Threads that spin between the nodes would take the core that decodes video.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        model = read_graph(policy, EXTRA)
+        provider = PROVIDERS[device]
+        settings = _settings(device, precision, policy.file_hashes, runtime.__version__) if device != "cpu" else {}
+        self._session = runtime.InferenceSession(
+            model if isinstance(model, bytes) else str(model), options, providers=[(provider, settings)]
+        )
+        self._session.disable_fallback()
+        if self._session.get_providers()[0] != provider:
+            raise UsageError(
+                f"onnxruntime could not start its {provider}",
+                hint="its CUDA libraries are missing or of another version; see the message above",
+            )
+
+    def _run(self, feeds: Mapping[str, UInt8Array | FloatArray]) -> FloatArray:
+        actions: FloatArray = self._session.run([ACTION], dict(feeds))[0]
+        return actions
+
+
+build = OnnxRuntimeEngine
+
+
+def available_devices() -> list[str]:
+    """The devices whose providers this build of ONNX Runtime holds. Raises UsageError when it isn't installed."""
+    built = _onnxruntime().get_available_providers()
+    return [device for device, provider in PROVIDERS.items() if provider in built]
+
+
+def _settings(device: str, precision: Precision, files: Mapping[str, str], version: str) -> dict[str, str]:
+    if device == "cuda":
+        return {"use_tf32": "0"}  # TF32 keeps 10 bits of the mantissa: not what f32 promises
+    # Building a TensorRT engine takes minutes, and it serves only these weights, this version and this precision.
+    key = sha256("\n".join([*sorted(files.values()), version, precision]).encode()).hexdigest()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lerobot-inference" / "tensorrt" / key
+    cache.mkdir(parents=True, exist_ok=True)
+    return {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(cache),
+        "trt_bf16_enable": str(int(precision is Precision.BF16)),
+        "trt_int8_enable": str(int(precision is Precision.INT8)),
+    }
+
+
+def _onnxruntime() -> Any:  # noqa: ANN401
+    return require("onnxruntime", EXTRA)

@@ -1,0 +1,79 @@
+"""The graph on OpenVINO: the fastest on Intel and AMD CPUs; Intel GPUs and NPUs too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from lerobot_inference.checkpoint import Policy
+from lerobot_inference.engine.base import thread_count
+from lerobot_inference.engine.graph_engine import GraphEngine, read_graph
+from lerobot_inference.errors import UsageError, require
+from lerobot_inference.types import ACTION, FloatArray, Precision, UInt8Array
+
+EXTRA = "openvino"
+PLUGINS = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
+PRECISIONS = {
+    "cpu": (Precision.F32, Precision.BF16, Precision.INT8),
+    "gpu": (Precision.F32, Precision.INT8),
+    "npu": (Precision.INT8,),
+}
+
+
+class OpenVinoEngine(GraphEngine):
+    """Compiled once for any batch size."""
+
+    name = "openvino"
+
+    def __init__(self, policy: Policy, device: str, precision: Precision, threads: int | None) -> None:
+        super().__init__(policy.spec, device, precision)
+        core = _openvino().Core()
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if device == "cpu":
+            config |= {
+                # The default on CPUs that have bfloat16 is to use it; f32 must be asked for.
+                "INFERENCE_PRECISION_HINT": "f32" if precision is Precision.F32 else _lower_precision(core, precision),
+                "INFERENCE_NUM_THREADS": thread_count(threads),
+                "NUM_STREAMS": 1,
+                "ENABLE_CPU_PINNING": False,  # pinned threads stall every other thread pool of the process
+            }
+        elif precision is Precision.F32:
+            config["INFERENCE_PRECISION_HINT"] = "f32"
+        compiled = core.compile_model(core.read_model(read_graph(policy, EXTRA)), PLUGINS[device], config)
+        self._request = compiled.create_infer_request()
+        self._lock = Lock()  # a request runs one inference at a time
+
+    def _run(self, feeds: Mapping[str, UInt8Array | FloatArray]) -> FloatArray:
+        with self._lock:
+            result = self._request.infer(dict(feeds), share_inputs=True)
+            actions: FloatArray = np.array(result[ACTION])
+        return actions
+
+
+build = OpenVinoEngine
+
+
+def available_devices() -> list[str]:
+    """The devices OpenVINO finds on this machine. Raises UsageError when it isn't installed."""
+    # Several of a kind are numbered: GPU.0, GPU.1.
+    found = {name.split(".")[0] for name in _openvino().Core().available_devices}
+    return [device for device, plugin in PLUGINS.items() if plugin in found]
+
+
+def _lower_precision(core: Any, precision: Precision) -> str:  # noqa: ANN401
+    """bfloat16; for an int8 policy only where the CPU has it."""
+    if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return "bf16"
+    if precision is Precision.BF16:
+        raise UsageError(
+            "this CPU has no bfloat16 arithmetic",
+            hint="leave --precision out; f32 is as fast as bf16 would be here",
+        )
+    return "f32"
+
+
+def _openvino() -> Any:  # noqa: ANN401
+    return require("openvino", EXTRA)
