@@ -52,7 +52,8 @@ class GraphBuilder:
         """Append a node with several outputs; return their names."""
         name = f"{self._scope}/{kind}_{len(self._nodes)}"
         names = [name] if outputs == 1 else [f"{name}:{number}" for number in range(outputs)]
-        self._nodes.append(helper.make_node(kind, inputs, names, name=name, **attributes)  # type: ignore[arg-type])
+        node = helper.make_node(kind, inputs, names, name=name, **attributes)  # type: ignore[arg-type]
+        self._nodes.append(node)
         return names
 
     def linear(self, x: str, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> str:
