@@ -1,7 +1,33 @@
 """A trained policy on disk: verify it, read its config, weights and statistics. Never imports torch."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+from lerobot_inference.checkpoint.bundle import MANIFEST_FILE, Bundle, BundleContract, BundleManifest
 from lerobot_inference.checkpoint.checkpoint import Checkpoint
 from lerobot_inference.checkpoint.config import ActConfig
 from lerobot_inference.checkpoint.normalization import FeatureNormalization, Normalization, NormalizationMode
 
-__all__ = ["ActConfig", "Checkpoint", "FeatureNormalization", "Normalization", "NormalizationMode"]
+__all__ = [
+    "ActConfig",
+    "Bundle",
+    "BundleContract",
+    "BundleManifest",
+    "Checkpoint",
+    "FeatureNormalization",
+    "Normalization",
+    "NormalizationMode",
+    "Policy",
+    "open_policy",
+]
+
+type Policy = Checkpoint | Bundle
+
+
+def open_policy(folder: Path) -> Policy:
+    """Open and verify a bundle (a folder with a manifest.json) or else a checkpoint.
+
+    Raises CheckpointError naming the file and what is wrong with it.
+    """
+    return Bundle.open(folder) if (folder / MANIFEST_FILE).exists() else Checkpoint.open(folder)

@@ -1,0 +1,214 @@
+"""A bundle opens only where every byte is the one that was exported; what is wrong is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lerobot_inference.checkpoint import Bundle, BundleContract, BundleManifest, open_policy
+from lerobot_inference.checkpoint.bundle import CONTENT, BundleFile, CameraContract, StateEnvelope
+from lerobot_inference.errors import CheckpointError
+from lerobot_inference.records import save_record
+from lerobot_inference.types import ActionMode, ImageShape, Precision
+
+COLOR = "observation.images.color"
+CONTRACT = BundleContract(
+    joint_names=["pan", "lift"],
+    signs=[1, -1],
+    action_mode=ActionMode.DELTA,
+    cameras={COLOR: CameraContract(height=48, width=64)},
+    fps=30.0,
+    state_dim=2,
+    environment_dim=0,
+    action_dim=2,
+    chunk_size=8,
+    n_action_steps=4,
+    temporal_ensemble_coeff=None,
+    state_envelope=StateEnvelope(min=[-1.0, -1.0], max=[1.0, 1.0], mean=[0.0, 0.0], std=[0.5, 0.5]),
+)
+
+
+def manifest_of(folder: Path, **fields: Any) -> BundleManifest:
+    given = {
+        "policy_source": "org/policy",
+        "policy_revision": "a" * 40,
+        "policy_files": {"model.safetensors": "0" * 64},
+        "dataset_source": "org/cell",
+        "dataset_revision": None,
+        "files": {path.name: BundleFile.of(path) for path in sorted(folder.iterdir())},
+        "engine": "onnxruntime",
+        "precision": Precision.F32,
+        "opset": 20,
+        "versions": {"python": "3.12.0"},
+        "reasons": {"parity": "not asked for"},
+    }
+    return BundleManifest(**given | fields)
+
+
+def write_bundle(folder: Path) -> Path:
+    """A bundle as far as opening it goes: the network is any bytes, since opening never reads it."""
+    folder.mkdir()
+    save_record(CONTRACT, folder / "contract.json")
+    (folder / "policy.onnx").write_bytes(bytes(range(200)))
+    (folder / "statistics.safetensors").write_bytes(b"statistics")
+    (folder / "README.md").write_text("# A policy\n")
+    manifest_of(folder).save(folder)
+    return folder
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return write_bundle(tmp_path / "bundle")
+
+
+def refused(folder: Path, match: str) -> CheckpointError:
+    with pytest.raises(CheckpointError, match=match) as caught:
+        Bundle.open(folder)
+    assert caught.value.exit_code == 3
+    assert caught.value.hint
+    return caught.value
+
+
+def reseal(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the manifest as someone would who knows how it is sealed."""
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    change(content)
+    zeros = "0" * 64
+    text = json.dumps(content | {"manifest_sha256": zeros})
+    path.write_text(text.replace(zeros, hashlib.sha256(text.encode()).hexdigest(), 1))
+
+
+def test_a_bundle_says_what_the_policy_takes_and_gives(bundle: Path) -> None:
+    opened = Bundle.open(bundle)
+    spec = opened.spec
+    assert spec.cameras == {COLOR: ImageShape(48, 64)}
+    assert (spec.state_dim, spec.action_dim, spec.environment_dim) == (2, 2, 0)
+    assert (spec.chunk_size, spec.n_action_steps, spec.temporal_ensemble_coeff) == (8, 4, None)
+    assert opened.graph == bundle / "policy.onnx"
+    assert opened.contract == CONTRACT
+    assert set(opened.file_hashes) == set(CONTENT)
+
+
+def test_a_folder_with_a_manifest_is_opened_as_a_bundle_and_any_other_as_a_checkpoint(
+    bundle: Path, tmp_path: Path
+) -> None:
+    assert isinstance(open_policy(bundle), Bundle)
+    with pytest.raises(CheckpointError, match=r"config\.json: file not found"):
+        open_policy(tmp_path)
+
+
+def test_a_bundle_may_be_moved_and_carry_a_licence(bundle: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(bundle, tmp_path / "elsewhere")
+    (moved / "LICENSE").write_text("MIT")
+    (moved / "manifest.json").unlink()
+    manifest_of(moved).save(moved)
+    assert "LICENSE" in Bundle.open(moved).file_hashes
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_single_changed_byte_of_any_file_is_refused_and_the_file_is_named(
+    bundle: Path, data: st.DataObject
+) -> None:
+    path = data.draw(st.sampled_from(sorted(bundle.iterdir())))
+    original = path.read_bytes()
+    position = data.draw(st.integers(0, len(original) - 1))
+    flipped = original[position] ^ data.draw(st.integers(1, 255))
+    try:
+        path.write_bytes(original[:position] + bytes([flipped]) + original[position + 1 :])
+        refused(bundle, path.name)
+    finally:
+        path.write_bytes(original)
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_a_shorter_or_missing_file_is_named(bundle: Path, name: str) -> None:
+    path = bundle / name
+    path.write_bytes(path.read_bytes()[:-1])
+    refused(bundle, rf"{name}: was changed after the export: \d+ bytes with sha256 .*manifest\.json says \d+ bytes")
+    path.unlink()
+    refused(bundle, f"{name}: file not found")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", ".hidden", "openvino/policy.bin"])
+def test_a_file_that_was_not_exported_is_refused(bundle: Path, name: str) -> None:
+    (bundle / name).parent.mkdir(exist_ok=True)
+    (bundle / name).touch()
+    refused(bundle, f"{name}: not listed in manifest.json")
+
+
+def test_a_link_to_a_folder_is_refused(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "more").symlink_to(tmp_path)
+    refused(bundle, "more: not listed in manifest.json")
+
+
+@pytest.mark.parametrize("name", ["../policy.onnx", "/etc/hostname", "deeper/policy.onnx", "..", ".", "", "a\nb"])
+def test_a_manifest_that_names_a_file_outside_the_folder_is_refused(bundle: Path, name: str) -> None:
+    reseal(bundle, lambda content: content["files"].update({name: content["files"]["policy.onnx"]}))
+    refused(bundle, "manifest.json: files")
+
+
+def test_a_manifest_that_forgets_the_network_is_refused(bundle: Path) -> None:
+    reseal(bundle, lambda content: content["files"].pop("policy.onnx"))
+    refused(bundle, r"manifest.json: .*files lacks policy\.onnx")
+
+
+def test_a_newer_schema_is_refused_whatever_else_it_holds(bundle: Path) -> None:
+    (bundle / "manifest.json").write_text('{"schema_version": 2, "layout": "unheard of"}')
+    error = refused(bundle, r"manifest.json: schema_version is 2, this program reads up to 1")
+    assert "update lerobot-inference" in str(error.hint)
+
+
+def test_a_contract_of_a_newer_schema_is_refused(bundle: Path) -> None:
+    (bundle / "contract.json").write_text('{"schema_version": 2}')
+    reseal(
+        bundle,
+        lambda content: content["files"].update(
+            {"contract.json": BundleFile.of(bundle / "contract.json").model_dump()}
+        ),
+    )
+    refused(bundle, "contract.json: schema_version is 2")
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "manifest.json: not readable as JSON"),
+        (b"\xff\xfe", "manifest.json: not readable as JSON"),
+        (b"[]", "manifest.json: Input should be"),
+        (b'{"schema_version": 1}', "manifest.json: policy_source: Field required"),
+    ],
+)
+def test_a_damaged_manifest_is_refused(bundle: Path, content: bytes, match: str) -> None:
+    (bundle / "manifest.json").write_bytes(content)
+    refused(bundle, match)
+
+
+def test_a_folder_that_is_no_bundle_says_what_writes_one(tmp_path: Path) -> None:
+    assert "lerobot-inference export" in str(refused(tmp_path, "manifest.json: No such file").hint)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"joint_names": ["pan"]}, "joint_names has 1 entries, expected 2"),
+        ({"signs": [1, -1, 1]}, "signs has 3 entries, expected 2"),
+        ({"signs": [1, 0]}, "signs.1"),
+        ({"state_dim": 3}, "state_envelope.min has 2 entries, expected 3"),
+        ({"fps": 0}, "fps"),
+    ],
+)
+def test_a_contract_that_contradicts_itself_is_refused(bundle: Path, change: dict[str, Any], said: str) -> None:
+    path = bundle / "contract.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    reseal(bundle, lambda content: content["files"].update({"contract.json": BundleFile.of(path).model_dump()}))
+    refused(bundle, f"contract.json: .*{said}")
