@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -70,7 +70,7 @@ class Episode:
 
     def frames(
         self, wanted: Sequence[int] | None = None, cameras: Sequence[str] | None = None
-    ) -> Iterator[dict[str, UInt8Array]]:
+    ) -> Generator[dict[str, UInt8Array]]:
         """Yield {camera: (H, W, 3) uint8 RGB} for the frame numbers `wanted` (ascending; None: all), in that order.
 
         Each camera (of `cameras`; None: all) is decoded once, forward, on a thread of its own that runs a few

@@ -8,15 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def prefetch[T](items: Generator[T], depth: int) -> Generator[T]:
-    """Yield the items in order while a thread computes up to `depth` more.
+    """Yield the items in order while a thread of its own computes up to `depth` more.
 
-    What `items` raises is raised here, at its place in the order. Closing this closes `items` and ends the thread.
+    What `items` raises is raised here, at its place in the order. Closing this closes `items` and ends the thread,
+    after the item that it is computing.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
-        pending = deque(pool.submit(next, items, None) for _ in range(depth))
+        pending = deque(pool.submit(next, items) for _ in range(depth))
         try:
-            while (item := pending.popleft().result()) is not None:
-                pending.append(pool.submit(next, items, None))
+            while True:
+                try:
+                    item = pending.popleft().result()
+                except StopIteration:
+                    return
+                pending.append(pool.submit(next, items))
                 yield item
         finally:
             pool.shutdown(cancel_futures=True)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import batched
+from functools import reduce
+from itertools import batched, islice
+from operator import add
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_inference.control import Schedule
+from lerobot_inference.dataset.prefetch import prefetch
 from lerobot_inference.engine.base import Engine
 from lerobot_inference.errors import EngineError
 from lerobot_inference.evaluation.baselines import BASELINES, BaselineInput
@@ -26,7 +30,7 @@ class RecordedEpisode(Protocol):
     def states(self) -> FloatArray:
         """(T, S) radians."""
 
-    def frames(self, wanted: Sequence[int], cameras: Sequence[str]) -> Iterator[dict[str, UInt8Array]]:
+    def frames(self, wanted: Sequence[int], cameras: Sequence[str]) -> Generator[dict[str, UInt8Array]]:
         """One {camera: (H, W, 3) uint8 RGB} for each wanted frame, in order."""
 
 
@@ -76,28 +80,28 @@ def replay_as_deployed(
     schedule.reset()
     began = time.perf_counter()
     chunk_starts = schedule.chunk_ticks(len(steps))
-    frames = episode.frames([steps[tick] for tick in chunk_starts], list(engine.spec.cameras))
     predicted, times = [], []
-    for frame in steps:
-        images: dict[str, UInt8Array] = {}
-        if schedule.needs_chunk:
-            waited = time.perf_counter()
-            images = next(frames)
-            stopwatch.decode.append(time.perf_counter() - waited)
-        started = time.perf_counter()
-        if images:
-            batch = {name: image[None] for name, image in images.items()}
-            chunk = engine.predict(batch, episode.states[frame][None])
-            stopwatch.preprocess.append(chunk.preprocess_s)
-            stopwatch.forward.append(chunk.forward_s)
-            stopwatch.postprocess.append(chunk.postprocess_s)
-            schedule.add_chunk(chunk.actions[0])
-        popped = time.perf_counter()
-        predicted.append(schedule.next_action())
-        finished = time.perf_counter()
-        stopwatch.queue_pop.append(finished - popped)
-        stopwatch.policy_step.append(finished - started)
-        times.append(finished - started)
+    with closing(episode.frames([steps[tick] for tick in chunk_starts], list(engine.spec.cameras))) as frames:
+        for frame in steps:
+            images: dict[str, UInt8Array] = {}
+            if schedule.needs_chunk:
+                waited = time.perf_counter()
+                images = next(frames)
+                stopwatch.decode.append(time.perf_counter() - waited)
+            started = time.perf_counter()
+            if images:
+                batch = {name: image[None] for name, image in images.items()}
+                chunk = engine.predict(batch, episode.states[frame][None])
+                stopwatch.preprocess.append(chunk.preprocess_s)
+                stopwatch.forward.append(chunk.forward_s)
+                stopwatch.postprocess.append(chunk.postprocess_s)
+                schedule.add_chunk(chunk.actions[0])
+            popped = time.perf_counter()
+            predicted.append(schedule.next_action())
+            finished = time.perf_counter()
+            stopwatch.queue_pop.append(finished - popped)
+            stopwatch.policy_step.append(finished - started)
+            times.append(finished - started)
     stopwatch.total_s += time.perf_counter() - began
     result = np.stack(predicted)
     if len(result) > 1 and not np.ptp(result, axis=0).any():
@@ -140,27 +144,42 @@ def replay_every_frame(
     baseline_input: BaselineInput,
     batch_size: int,
 ) -> EveryFrame:
-    """Predict a chunk from each frame of `steps` and compare it with what was recorded after that frame.
+    """Predict a chunk from each frame of `steps` (at least one) and compare it with what was recorded after it.
 
     The prediction for t + k made at t meets the action recorded at t + k; nothing past the last scored action
-    (`baseline_input.actions` ends there) is compared. Raises EngineError, DatasetError.
+    (`baseline_input.actions` ends there) is compared. Decoding, the engine and the comparison each have a thread and
+    run at the same time; this one compares. Raises EngineError, DatasetError.
     """
-    truth, chunk_size = baseline_input.actions, engine.spec.chunk_size
+    truth = baseline_input.actions
     answers = {name: baseline(baseline_input) for name, baseline in BASELINES.items()}
-    nothing = ErrorSum.of(truth[:0], truth[:0])
-    error, baselines = nothing, dict.fromkeys(BASELINES, nothing)
-    absolute, counts = np.zeros(chunk_size), np.zeros(chunk_size, np.int64)
-    frames = episode.frames(list(steps), list(engine.spec.cameras))
-    for batch in batched(steps, batch_size):
-        pictures = [next(frames) for _ in batch]
-        images = {name: np.stack([picture[name] for picture in pictures]) for name in pictures[0]}
-        chunks = engine.predict(images, episode.states[list(batch)]).actions
-        for frame, chunk in zip(batch, chunks, strict=True):
-            recorded = truth[frame : frame + chunk_size]
-            reach = len(recorded)
-            error += ErrorSum.of(chunk[:reach], recorded)
-            for name, answer in answers.items():
-                baselines[name] += ErrorSum.of(np.broadcast_to(answer[frame], recorded.shape), recorded)
-            absolute[:reach] += np.abs(chunk[:reach].astype(np.float64) - recorded).sum(axis=1)
-            counts[:reach] += truth.shape[1]
-    return EveryFrame(error, baselines, absolute, counts)
+    with closing(prefetch(_predict(episode, steps, engine, batch_size), depth=1)) as predicted:
+        return reduce(add, (_compare(frames, chunks, truth, answers) for frames, chunks in predicted))
+
+
+def _predict(
+    episode: RecordedEpisode, steps: range, engine: Engine, batch_size: int
+) -> Generator[tuple[IntArray, FloatArray]]:
+    """Yield frame numbers (B,) and the chunks (B, chunk, A) predicted from them, in order."""
+    with closing(episode.frames(list(steps), list(engine.spec.cameras))) as pictures:
+        for batch in batched(steps, batch_size):
+            views = list(islice(pictures, len(batch)))
+            images = {name: np.stack([view[name] for view in views]) for name in engine.spec.cameras}
+            yield np.asarray(batch, np.int64), engine.predict(images, episode.states[list(batch)]).actions
+
+
+def _compare(frames: IntArray, chunks: FloatArray, truth: FloatArray, answers: Mapping[str, FloatArray]) -> EveryFrame:
+    """Score the chunks (B, chunk, A) predicted from `frames` (B,) where truth (T, A) reaches.
+
+    answers: baseline -> (T, A), its one action for the chunk from each frame.
+    """
+    chunk_size, joints = chunks.shape[1:]
+    row, ahead = np.nonzero(frames[:, None] + np.arange(chunk_size) < len(truth))
+    asked = frames[row]
+    predicted, recorded = chunks[row, ahead], truth[asked + ahead]
+    absolute = np.abs(predicted.astype(np.float64) - recorded).sum(axis=1)
+    return EveryFrame(
+        error=ErrorSum.of(predicted, recorded),
+        baselines={name: ErrorSum.of(answer[asked], recorded) for name, answer in answers.items()},
+        horizon_absolute=np.bincount(ahead, absolute, chunk_size).astype(np.float64, copy=False),
+        horizon_counts=np.bincount(ahead, minlength=chunk_size) * joints,
+    )
