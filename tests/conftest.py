@@ -14,6 +14,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 COLOR = "observation.images.color"
+TINY = {
+    "dim_model": 32,
+    "n_heads": 2,
+    "dim_feedforward": 64,
+    "n_encoder_layers": 1,
+    "n_vae_encoder_layers": 1,
+    "latent_dim": 8,
+}
 
 
 def write_checkpoint(
@@ -24,6 +32,7 @@ def write_checkpoint(
     action_dim: int = 6,
     chunk_size: int = 8,
     n_action_steps: int = 8,
+    environment_dim: int = 0,
     seed: int = 0,
     **config: Any,
 ) -> Path:
@@ -38,21 +47,17 @@ def write_checkpoint(
     cameras = {COLOR: (64, 96)} if cameras is None else cameras
     inputs = {name: PolicyFeature(FeatureType.VISUAL, (3, *size)) for name, size in cameras.items()}
     inputs["observation.state"] = PolicyFeature(FeatureType.STATE, (state_dim,))
+    if environment_dim:
+        inputs["observation.environment_state"] = PolicyFeature(FeatureType.ENV, (environment_dim,))
     policy_config = ACTConfig(
         input_features=inputs,
         output_features={"action": PolicyFeature(FeatureType.ACTION, (action_dim,))},
         chunk_size=chunk_size,
         n_action_steps=n_action_steps,
         pretrained_backbone_weights=None,
-        dim_model=32,
-        n_heads=2,
-        dim_feedforward=64,
-        n_encoder_layers=1,
-        n_vae_encoder_layers=1,
-        latent_dim=8,
         device="cpu",
         push_to_hub=False,
-        **config,
+        **(TINY | config),
     )
     policy = ACTPolicy(policy_config)
     # What a real training writes: the name of the weights it started from, which must never be fetched again.
@@ -62,11 +67,13 @@ def write_checkpoint(
     def statistics(*shape: int) -> dict[str, torch.Tensor]:
         mean = torch.randn(shape, generator=generator)
         std = torch.rand(shape, generator=generator) + 0.5
-        return {"mean": mean, "std": std, "min": mean - 2 * std, "max": mean + 2 * std}
+        spread = {"min": -2.0, "max": 2.0, "q01": -1.8, "q10": -1.0, "q90": 1.0, "q99": 1.8}
+        return {"mean": mean, "std": std} | {name: mean + factor * std for name, factor in spread.items()}
 
     stats = {
         "observation.state": statistics(state_dim),
         "action": statistics(action_dim),
+        **({"observation.environment_state": statistics(environment_dim)} if environment_dim else {}),
         **{name: statistics(3, 1, 1) for name in cameras},
     }
     preprocessor, postprocessor = make_act_pre_post_processors(policy.config, dataset_stats=stats)

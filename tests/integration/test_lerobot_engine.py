@@ -99,7 +99,7 @@ def test_a_checkpoint_trained_on_cuda_runs_on_the_cpu(checkpoint_factory: Callab
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what the test wants absent")
 def test_an_absent_device_is_an_error_that_names_the_present_ones(checkpoint: Path) -> None:
     with pytest.raises(UsageError, match="'cuda' was asked for and is not available") as caught:
-        LerobotEngine(Checkpoint.open(checkpoint), "cuda")
+        load_engine("lerobot", Checkpoint.open(checkpoint), "cuda")
     assert caught.value.exit_code == 2
     assert "cpu" in str(caught.value.hint)
 

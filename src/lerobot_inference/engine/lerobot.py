@@ -27,9 +27,10 @@ class LerobotEngine:
     """
 
     name = "lerobot"
-    precision = Precision.F32
 
-    def __init__(self, policy: Policy, device: str, _: Precision, threads: int | None) -> None:
+    def __init__(
+        self, policy: Policy, device: str, precision: Precision = Precision.F32, threads: int | None = None
+    ) -> None:
         torch = require("torch", "lerobot")
         require("lerobot", "lerobot")
         if not isinstance(policy, Checkpoint):
@@ -40,6 +41,7 @@ class LerobotEngine:
         self._torch = torch
         self.spec = policy.spec
         self.device = device
+        self.precision = precision
         if threads is not None:
             torch.set_num_threads(threads)
         # lerobot prints as it loads; stdout belongs to the command's result.

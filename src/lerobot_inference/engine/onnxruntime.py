@@ -32,7 +32,9 @@ class OnnxRuntimeEngine(GraphEngine):
 
     name = "onnxruntime"
 
-    def __init__(self, policy: Policy, device: str, precision: Precision, threads: int | None) -> None:
+    def __init__(
+        self, policy: Policy, device: str, precision: Precision = Precision.F32, threads: int | None = None
+    ) -> None:
         super().__init__(policy.spec, device, precision)
         runtime = _onnxruntime()
         options = runtime.SessionOptions()

@@ -28,7 +28,9 @@ class OpenVinoEngine(GraphEngine):
 
     name = "openvino"
 
-    def __init__(self, policy: Policy, device: str, precision: Precision, threads: int | None) -> None:
+    def __init__(
+        self, policy: Policy, device: str, precision: Precision = Precision.F32, threads: int | None = None
+    ) -> None:
         super().__init__(policy.spec, device, precision)
         core = _openvino().Core()
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}

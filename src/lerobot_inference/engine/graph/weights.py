@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class Weights:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._tensors: Any = safe_open(file, framework="numpy")
+        self._tensors = cast(Any, safe_open(file, framework="numpy"))
         self._left: set[str] = {name for name in self._tensors.keys() if not name.startswith(TRAINING_ONLY)}  # noqa: SIM118
 
     def __enter__(self) -> Weights:
