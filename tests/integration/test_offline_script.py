@@ -72,7 +72,8 @@ def test_predictions_are_those_of_lerobots_own_loop_and_the_printed_errors_follo
     text, file = output
     predicted, recorded = lerobots_own_loop(checkpoint, dataset_folder, start=5, steps=30)
     with np.load(file, allow_pickle=False) as ours:
-        assert np.abs(ours["predicted"] - predicted).max() < 1e-6
+        # Float32 sums in another order; with lerobot's engine it is 1e-6 (test_lerobot_engine.py).
+        assert np.abs(ours["predicted"] - predicted).max() < 1e-5
         assert np.array_equal(ours["ground_truth"], recorded)
         assert ours["inference_times"].shape == (30,)
     error = predicted.astype(np.float64) - recorded

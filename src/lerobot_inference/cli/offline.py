@@ -11,7 +11,7 @@ import typer
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.cli.console import console, errors, progress_display
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.engine import load_engine
+from lerobot_inference.engine import Engine, EngineChoice
 from lerobot_inference.evaluation.baselines import skill
 from lerobot_inference.evaluation.fit import check_fit
 from lerobot_inference.evaluation.offline import OfflineRun, run_offline, select_steps
@@ -38,13 +38,13 @@ def offline(
     steps = select_steps(recorded, start_frame, num_steps)
     checkpoint = Checkpoint.open(_policy_folder(policy_repo))
     check_fit(checkpoint, dataset)
-    engine = load_engine("lerobot", checkpoint, device)
+    engine = EngineChoice(device=device).load(checkpoint)
     console.print(
         f"Episode {episode}: {recorded.length} frames, starting at frame {start_frame}, testing {len(steps)} steps",
         highlight=False,
     )
     run = run_offline(dataset, engine, recorded, steps)
-    _print_report(run, dataset.fps)
+    _print_report(run, engine, dataset.fps)
     if output is not None:
         run.predictions.save(output)
         console.print(f"  Predictions:        {output}", soft_wrap=True)
@@ -63,7 +63,7 @@ def _policy_folder(policy_repo: str) -> Path:
     return folder
 
 
-def _print_report(run: OfflineRun, fps: float) -> None:
+def _print_report(run: OfflineRun, engine: Engine, fps: float) -> None:
     """The seed's block, line for line, and below it what its figures leave out."""
     predicted, truth, t = run.predictions.predicted, run.predictions.ground_truth, run.timing
     lines = [
@@ -83,6 +83,7 @@ def _print_report(run: OfflineRun, fps: float) -> None:
         f"  Throughput:         {run.throughput_hz:.1f} steps/s",
         f"  Realtime capable:   {'yes' if t.realtime_capable else 'no'} (need {fps:.0f} Hz)",
         "",
+        f"  Engine:             {engine.name}, {engine.precision} on {engine.device}",
         f"  Holding still:      MSE {run.hold_still.mse:.6f}, MAE {run.hold_still.mae:.6f}{against}",
         f"  Network calls:      {t.forward.count}, forward p50 {t.forward.p50_ms:.1f} ms, "
         f"max {t.forward.max_ms:.1f} ms (cold start {t.cold_forward_ms:.1f} ms, not counted)",

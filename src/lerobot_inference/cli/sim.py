@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from lerobot_inference.checkpoint import Checkpoint
+from lerobot_inference.checkpoint import open_policy
 from lerobot_inference.cli.console import console, print_json, progress_display
-from lerobot_inference.engine import load_engine
+from lerobot_inference.cli.options import DeviceOption, EngineOption, PolicyOption
+from lerobot_inference.engine import AUTO, EngineChoice
 from lerobot_inference.errors import UsageError
 from lerobot_inference.sim.cell import DEFAULT_IMAGE
 from lerobot_inference.sim.policy import write_full_size_policy
@@ -91,18 +92,18 @@ def train(
 
 @app.command()
 def rollout(
-    policy: Annotated[Path, typer.Option(help="Folder of the lerobot ACT checkpoint.")],
+    policy: PolicyOption,
     episodes: Annotated[int, typer.Option(min=1, help="How many runs.")] = 50,
     seed: SeedOption = 0,
     wrong_image: Annotated[
         bool, typer.Option("--wrong-image", help="Show the ball at another place: nothing useful must come of it.")
     ] = False,
-    engine: Annotated[str, typer.Option(help="Inference engine.")] = "lerobot",
-    device: Annotated[str, typer.Option(help="cuda, cpu or mps; an absent one is an error.")] = "cpu",
+    engine: EngineOption = AUTO,
+    device: DeviceOption = "cpu",
     json: JsonOption = False,
 ) -> None:
     """Let a policy move the simulated arm and count how often it reaches the ball."""
-    loaded = load_engine(engine, Checkpoint.open(policy), device)
+    loaded = EngineChoice(engine, device).load(open_policy(policy))
     with progress_display() as progress:
         results = run_rollout(loaded, str(policy), episodes, seed, wrong_image=wrong_image, progress=progress)
     if json:
