@@ -12,7 +12,7 @@ from lerobot_inference.checkpoint import Checkpoint, Policy
 from lerobot_inference.errors import EngineError, UsageError
 from lerobot_inference.types import ActionChunk, FloatArray, PolicySpec, Precision, UInt8Array
 
-DEVICES = ("cuda", "tensorrt", "cpu", "mps", "gpu", "npu")
+DEVICES = ("cuda", "cpu", "mps", "tensorrt", "gpu", "npu")
 MOST_THREADS = 8  # one forward pass scales no further
 
 
@@ -20,11 +20,13 @@ class Engine(Protocol):
     """Maps observations to action chunks.
 
     Thread-safe after `warm_up`. Raises EngineError, never returns non-finite values silently.
+    threads: how many of the CPU's a forward pass may use, where it runs there.
     """
 
     name: str
     device: str
     precision: Precision
+    threads: int
     spec: PolicySpec
 
     def warm_up(self) -> float:
@@ -88,11 +90,15 @@ def require_precision(backend: str, device: str, precision: Precision, possible:
         )
 
 
+def available_cores() -> int:
+    """How many of the CPU's cores this process may use."""
+    # Only Linux tells which cores a container or a taskset leaves to the process.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def thread_count(wanted: int | None) -> int:
     """How many threads a forward pass may use: as asked, else every core this process may use, up to eight."""
-    # Only Linux tells which cores a container or a taskset leaves to the process.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return wanted or min(cores, MOST_THREADS)
+    return wanted or min(available_cores(), MOST_THREADS)
 
 
 def check_inputs(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lerobot_inference.checkpoint import Checkpoint, Policy
-from lerobot_inference.engine.base import check_chunk, check_inputs, warm_up
+from lerobot_inference.engine.base import check_chunk, check_inputs, thread_count, warm_up
 from lerobot_inference.errors import require
 from lerobot_inference.types import ENVIRONMENT_STATE, STATE, ActionChunk, FloatArray, PolicySpec, Precision, UInt8Array
 
@@ -20,10 +20,11 @@ class GraphEngine(ABC):
 
     name: str
 
-    def __init__(self, spec: PolicySpec, device: str, precision: Precision) -> None:
+    def __init__(self, spec: PolicySpec, device: str, precision: Precision, threads: int | None) -> None:
         self.spec = spec
         self.device = device
         self.precision = precision
+        self.threads = thread_count(threads)
 
     def warm_up(self) -> float:
         """See Engine."""

@@ -44,6 +44,7 @@ class LerobotEngine:
         self.precision = precision
         if threads is not None:
             torch.set_num_threads(threads)
+        self.threads = int(torch.get_num_threads())
         # lerobot prints as it loads; stdout belongs to the command's result.
         with redirect_stdout(io.StringIO()):
             self._policy, self._preprocess, self._postprocess = _load(policy, device)

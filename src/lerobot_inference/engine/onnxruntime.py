@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_inference.checkpoint import Policy
-from lerobot_inference.engine.base import thread_count
 from lerobot_inference.engine.graph_engine import GraphEngine, read_graph
 from lerobot_inference.errors import UsageError, require
 from lerobot_inference.types import ACTION, FloatArray, Precision, UInt8Array
@@ -35,10 +34,10 @@ class OnnxRuntimeEngine(GraphEngine):
     def __init__(
         self, policy: Policy, device: str, precision: Precision = Precision.F32, threads: int | None = None
     ) -> None:
-        super().__init__(policy.spec, device, precision)
+        super().__init__(policy.spec, device, precision, threads)
         runtime = _onnxruntime()
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = thread_count(threads)
+        options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         # Threads that spin between the nodes would take the core that decodes video.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

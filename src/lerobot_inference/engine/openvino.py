@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from lerobot_inference.checkpoint import Policy
-from lerobot_inference.engine.base import thread_count
 from lerobot_inference.engine.graph_engine import GraphEngine, read_graph
 from lerobot_inference.errors import UsageError, require
 from lerobot_inference.types import ACTION, FloatArray, Precision, UInt8Array
@@ -31,14 +30,14 @@ class OpenVinoEngine(GraphEngine):
     def __init__(
         self, policy: Policy, device: str, precision: Precision = Precision.F32, threads: int | None = None
     ) -> None:
-        super().__init__(policy.spec, device, precision)
+        super().__init__(policy.spec, device, precision, threads)
         core = _openvino().Core()
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "cpu":
             config |= {
                 # The default on CPUs that have bfloat16 is to use it; f32 must be asked for.
                 "INFERENCE_PRECISION_HINT": "f32" if precision is Precision.F32 else _lower_precision(core, precision),
-                "INFERENCE_NUM_THREADS": thread_count(threads),
+                "INFERENCE_NUM_THREADS": self.threads,
                 "NUM_STREAMS": 1,
                 "ENABLE_CPU_PINNING": False,  # pinned threads stall every other thread pool of the process
             }
