@@ -6,13 +6,15 @@ import platform
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.evaluation.results import Provenance
-from lerobot_inference.sources import read_manifest
+from lerobot_inference.errors import ConfigError
+from lerobot_inference.evaluation.results import EvalResults, Provenance
+from lerobot_inference.sources import read_origin
 
-PACKAGES = ("lerobot-inference", "lerobot", "torch", "numpy", "av")
+PACKAGES = ("lerobot-inference", "lerobot", "torch", "onnx", "onnxruntime", "openvino", "nncf", "numpy", "av")
 
 
 def describe_provenance(
@@ -22,23 +24,41 @@ def describe_provenance(
 
     Command lines hold no secrets here: tokens come from the environment only.
     """
-    policy, data = read_manifest(checkpoint.folder), read_manifest(dataset.root)
+    policy_source, policy_revision = read_origin(checkpoint.folder)
+    dataset_source, dataset_revision = read_origin(dataset.root)
     return Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=list(sys.argv),
-        policy_source=policy.source if policy else str(checkpoint.folder),
-        policy_revision=policy.revision if policy else None,
+        policy_source=policy_source,
+        policy_revision=policy_revision,
         policy_files=checkpoint.file_hashes,
-        dataset_source=data.source if data else str(dataset.root),
-        dataset_revision=data.revision if data else None,
+        dataset_source=dataset_source,
+        dataset_revision=dataset_revision,
         dataset_files=dataset.file_hashes(),
         episodes=episodes,
         engine=engine,
         device=device,
-        versions={name: found for name in PACKAGES if (found := _version(name))}
-        | {"python": platform.python_version()},
+        versions=installed_versions(),
         machine=f"{platform.system()} {platform.machine()}",
     )
+
+
+def installed_versions() -> dict[str, str]:
+    """Package -> version of all that may decide a figure and is installed; python's too."""
+    return {name: found for name in PACKAGES if (found := _version(name))} | {"python": platform.python_version()}
+
+
+def require_evaluated(checkpoint: Checkpoint, results: EvalResults, folder: Path) -> None:
+    """Raise ConfigError unless `results` (read from `folder`) are of this very checkpoint, file by file."""
+    evaluated = results.provenance.policy_files
+    for name, sha256 in checkpoint.file_hashes.items():
+        if evaluated.get(name) != sha256:
+            found = f"was {evaluated[name][:12]}… when evaluated" if name in evaluated else "wasn't there"
+            raise ConfigError(
+                f"{folder}: these results are of another policy: {name} is {sha256[:12]}… in {checkpoint.folder}, "
+                f"{found}",
+                hint="evaluate this policy, and give those results",
+            )
 
 
 def _version(package: str) -> str | None:

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.errors import CheckpointError, ConfigError, ServiceError, UsageError
 from lerobot_inference.evaluation.gate import GateRules, GateVerdict, judge
+from lerobot_inference.evaluation.provenance import require_evaluated
 from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.evaluation.results_folder import load_predictions, load_results
-from lerobot_inference.records import Record, save_record
+from lerobot_inference.records import Record, first_problem, save_record
 from lerobot_inference.registry.base import CHAMPION, ModelRegistry
 from lerobot_inference.registry.mlflow import MlflowRegistry
 from lerobot_inference.tracking import Run, connect, log_evaluation
@@ -42,6 +45,19 @@ class Registration(Record):
     model_uri: str
     files: dict[str, str]
 
+    @classmethod
+    def load(cls, folder: Path) -> Registration:
+        """Read registration.json. Raises ConfigError naming the file and the first field that is wrong."""
+        path = folder / REGISTRATION_FILE
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: {error.strerror}", hint="give the folder that `lerobot-inference register` wrote"
+            ) from error
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {first_problem(error)}", hint="run register again to write it") from error
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -61,14 +77,7 @@ class Candidate:
         checkpoint, loaded = Checkpoint.open(policy), load_results(results)
         for episode in loaded.per_episode:
             load_predictions(results, loaded, episode)
-        evaluated = loaded.provenance.policy_files
-        for name, sha256 in checkpoint.file_hashes.items():
-            if evaluated.get(name) != sha256:
-                found = f"was {evaluated[name][:12]}… when evaluated" if name in evaluated else "wasn't there"
-                raise ConfigError(
-                    f"{results}: these results are of another policy: {name} is {sha256[:12]}… in {policy}, {found}",
-                    hint="evaluate this policy, then register it with those results",
-                )
+        require_evaluated(checkpoint, loaded, results)
         if not (report / "plots" / "aggregate_summary.png").is_file():
             raise ConfigError(
                 f"{report / 'plots'}: no plots", hint=f"draw them: lerobot-inference plot --results {results}"

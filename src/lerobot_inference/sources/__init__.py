@@ -1,7 +1,7 @@
 """Where a checkpoint or a dataset comes from: a local path or a hub, always as a verified, pinned copy."""
 
 from lerobot_inference.sources.fetch import fetch
-from lerobot_inference.sources.manifest import MANIFEST_FILE, Manifest, read_manifest
+from lerobot_inference.sources.manifest import MANIFEST_FILE, Manifest, read_manifest, read_origin
 from lerobot_inference.sources.source import Kind, Source, parse_source
 
-__all__ = ["MANIFEST_FILE", "Kind", "Manifest", "Source", "fetch", "parse_source", "read_manifest"]
+__all__ = ["MANIFEST_FILE", "Kind", "Manifest", "Source", "fetch", "parse_source", "read_manifest", "read_origin"]

@@ -48,6 +48,12 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise InputError(f"{path}: not a download manifest", hint="delete the folder and download again") from error
 
 
+def read_origin(folder: Path) -> tuple[str, str | None]:
+    """Where the folder's content came from and its revision; its own path and None when it was not fetched."""
+    manifest = read_manifest(folder)
+    return (manifest.source, manifest.revision) if manifest else (str(folder), None)
+
+
 def list_files(folder: Path) -> list[Path]:
     """Every file below `folder`, relative to it, in order; the manifest and hidden folders left out."""
     found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
