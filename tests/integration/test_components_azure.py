@@ -2,6 +2,7 @@
 
 import re
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -19,8 +20,10 @@ COMPONENTS = sorted(ROOT.glob("components/*/component.yaml"))
 ENVIRONMENTS = sorted(ROOT.glob("environments/*/environment.yaml"))
 EVALUATE = ROOT / "pipelines" / "evaluate.yaml"
 
-# What a step in a pipeline has no use for: a switch has no place in a component's command, whose values are text.
-LEFT_OUT = {"--json", "--require-pinned", "--fail-on-reject"}
+# What a step in a pipeline has no use for: a component's inputs are text, so it sets a switch always or never; and a
+# loss of accuracy is accepted by a person who sees the figures.
+LEFT_OUT = {"--json", "--require-pinned", "--fail-on-reject", "--force"}
+ALWAYS = {"--verify"}
 
 by_folder = pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.parent.name)
 
@@ -41,7 +44,7 @@ def flags(component: Component) -> dict[str, str]:
     """The flag that each input and output of a component is passed with."""
     inputs = {name: f"inputs.{name}" for name in component.inputs}
     outputs = {name: Path(f"outputs.{name}") for name in component.outputs}
-    arguments = component.argv(inputs, outputs)[2:]
+    arguments = [argument for argument in component.argv(inputs, outputs)[2:] if argument not in ALWAYS]
     return dict(zip(arguments[1::2], arguments[::2], strict=True))
 
 
@@ -51,8 +54,8 @@ def text(default: object) -> str | None:
 
 
 def test_there_is_something_to_check() -> None:
-    assert {path.parent.name for path in COMPONENTS} >= {"download", "evaluate", "plot", "register"}
-    assert {path.parent.name for path in ENVIRONMENTS} >= {"download", "evaluate", "plot", "register"}
+    assert {path.parent.name for path in COMPONENTS} >= {"download", "evaluate", "plot", "register", "export"}
+    assert {path.parent.name for path in ENVIRONMENTS} >= {"download", "evaluate", "plot", "register", "export"}
 
 
 @by_folder
@@ -103,7 +106,9 @@ def test_a_component_calls_its_command_with_flags_that_the_command_has(path: Pat
     ]
     passed, known = set(flags(component).values()), set(options(command))
     assert passed <= known
-    assert known - passed - LEFT_OUT == set(), "an option of the command line that no input of the component sets"
+    assert known - passed - LEFT_OUT - ALWAYS == set(), (
+        "an option of the command line that no input of the component sets"
+    )
 
 
 @by_folder
@@ -128,6 +133,19 @@ def test_a_component_says_what_its_inputs_are_and_whether_it_may_be_reused(path:
     assert isinstance(found["is_deterministic"], bool)
     described = [found, *found["inputs"].values(), *found["outputs"].values()]
     assert all(entry["description"].endswith(".") for entry in described)
+
+
+def test_a_switch_that_a_component_always_sets_is_one() -> None:
+    component = Component.read(ROOT / "components" / "export" / "component.yaml")
+    assert set(component.command.split()) >= ALWAYS
+    assert all(options("export")[flag].is_flag for flag in ALWAYS)
+
+
+def test_a_bundle_carries_the_evaluation_and_the_verdict_of_its_own_run() -> None:
+    command = plan(Pipeline.read(EVALUATE), Path("/run")).steps[-1].command
+    given = dict(pairwise(command))
+    assert given["--results"] == "/run/evaluate/results"
+    assert given["--registration"] == "/run/register/verdict"
 
 
 def test_only_the_download_step_may_reach_the_hub() -> None:
