@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -51,15 +53,21 @@ class GraphEngine(ABC):
         """Graph input name -> array; returns a new array (B, chunk, A). Called from any thread."""
 
 
-def read_graph(policy: Policy, extra: str) -> bytes | Path:
-    """The ONNX model: a bundle's file, or built from the checkpoint and serialised.
+WEIGHTS_FILE = "policy.weights"  # beside the graph, which refers to it
 
-    Raises UsageError naming the `extra` that brings onnx, CheckpointError when the network can't be built.
+
+@contextmanager
+def graph_file(policy: Policy, extra: str) -> Iterator[Path]:
+    """The ONNX model: a bundle's own file, or one built from the checkpoint that is there until the context ends.
+
+    Raises UsageError naming the `extra` that brings onnx, CheckpointError when the network can't be built,
+    StorageError when the disk is full.
     """
     if not isinstance(policy, Checkpoint):
-        return policy.graph
+        yield policy.graph
+        return
     require("onnx", extra)
-    from lerobot_inference.engine.graph import build_graph
+    from lerobot_inference.engine.graph import write_graph
 
-    model: bytes = build_graph(policy).SerializeToString()
-    return model
+    with TemporaryDirectory(prefix="lerobot-inference-") as folder:
+        yield write_graph(policy, Path(folder))

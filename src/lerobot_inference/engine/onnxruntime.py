@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_inference.checkpoint import Policy
-from lerobot_inference.engine.graph_engine import GraphEngine, read_graph
+from lerobot_inference.engine.graph_engine import GraphEngine, graph_file
 from lerobot_inference.errors import UsageError, require
 from lerobot_inference.types import ACTION, FloatArray, Precision, UInt8Array
 
@@ -41,12 +41,10 @@ class OnnxRuntimeEngine(GraphEngine):
         options.inter_op_num_threads = 1
         # Threads that spin between the nodes would take the core that decodes video.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        model = read_graph(policy, EXTRA)
         provider = PROVIDERS[device]
         settings = _settings(device, precision, policy.file_hashes, runtime.__version__) if device != "cpu" else {}
-        self._session = runtime.InferenceSession(
-            model if isinstance(model, bytes) else str(model), options, providers=[(provider, settings)]
-        )
+        with graph_file(policy, EXTRA) as model:
+            self._session = runtime.InferenceSession(str(model), options, providers=[(provider, settings)])
         self._session.disable_fallback()
         if self._session.get_providers()[0] != provider:
             raise UsageError(

@@ -1,27 +1,37 @@
-"""Emit ONNX nodes one by one; every value is a name."""
+"""Emit ONNX nodes one by one; every value is a name. Large constants go straight to a file of their own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy as np
 import onnx
 from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from lerobot_inference.engine.graph_engine import WEIGHTS_FILE
+
 type Attribute = int | float | Sequence[int]
 
 OPSET = 20  # the first with Gelu
 IR_VERSION = 9
+LARGE = 1024  # bytes
+ALIGNMENT = 64  # the widest vector registers'
 LAYER_NORM_EPS = 1e-5  # torch.nn.LayerNorm's default
 PRODUCER = "lerobot-inference"
 
 
 class GraphBuilder:
-    """Collects nodes, constants, inputs and the output. All constants are stored as float32 or int64."""
+    """Collects nodes, constants, inputs and the output. All constants are stored as float32 or int64.
 
-    def __init__(self) -> None:
+    weights: the file that takes the large ones (ONNX's external data), so that neither this process nor a runtime
+    that maps the file ever holds a copy of them all.
+    """
+
+    def __init__(self, weights: BinaryIO) -> None:
+        self._weights = weights
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -84,8 +94,20 @@ class GraphBuilder:
 
     def _store(self, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
         name = f"{self._scope}/constant_{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        tensor = numpy_helper.from_array(np.ascontiguousarray(values), name)
+        if len(tensor.raw_data) >= LARGE:
+            self._move_out(tensor)
+        self._constants.append(tensor)
         return name
+
+    def _move_out(self, tensor: onnx.TensorProto) -> None:
+        self._weights.write(bytes(-self._weights.tell() % ALIGNMENT))
+        place = {"location": WEIGHTS_FILE, "offset": self._weights.tell(), "length": len(tensor.raw_data)}
+        self._weights.write(tensor.raw_data)
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in place.items():
+            tensor.external_data.add(key=key, value=str(value))
 
 
 def layer_norm(x: NDArray[np.float64], scale: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:

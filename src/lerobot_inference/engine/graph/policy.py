@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import onnx
 from onnx import TensorProto
@@ -13,37 +16,53 @@ from lerobot_inference.engine.graph.positions import image_positions
 from lerobot_inference.engine.graph.scaling import Scaling, emit_actions
 from lerobot_inference.engine.graph.transformer import ACTIVATIONS, Linear, emit_decoder, emit_encoder
 from lerobot_inference.engine.graph.weights import Array, Weights
+from lerobot_inference.engine.graph_engine import WEIGHTS_FILE
 from lerobot_inference.errors import CheckpointError
+from lerobot_inference.files import storage_errors
 from lerobot_inference.types import ACTION, ENVIRONMENT_STATE, STATE, ImageShape
 
+GRAPH_FILE = "policy.onnx"
 BATCH = "batch"
 PIXEL_MAX = 255.0
 
 
-def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
-    """The checkpoint's network with its normalisation, in float32, for any batch size.
+def write_graph(checkpoint: Checkpoint, folder: Path) -> Path:
+    """Write policy.onnx and policy.weights, which it refers to, into `folder`; return the path of the former.
+
+    It is the checkpoint's network with its normalisation, in float32, for any batch size.
 
     Inputs: observation.state (B, S) float32 radians; observation.environment_state (B, E) float32 where the policy
     has one; each camera (B, H, W, 3) uint8 RGB. Output: action (B, chunk, A) float32 radians.
-    Raises CheckpointError naming the option that can't be built, or the tensor that doesn't fit config.json.
+    Raises CheckpointError naming the option that can't be built, or the tensor that doesn't fit config.json;
+    StorageError when the disk is full.
     """
-    config = checkpoint.config
-    _check(config)
-    graph = GraphBuilder()
-    with Weights(checkpoint.weights) as weights:
-        vectors, positions = _vector_tokens(graph, weights, checkpoint)
-        tokens = [vectors]
-        for tokens_of_camera, positions_of_camera in _camera_tokens(graph, weights, checkpoint):
-            tokens.append(tokens_of_camera)
-            positions = np.concatenate([positions, positions_of_camera])
-        x = graph.op("Concat", *tokens, axis=1)
-        memory = emit_encoder(graph, weights, config, x, positions)
-        x = emit_decoder(graph, weights, config, memory, positions)
-        graph.scope("action_head")
-        spec = checkpoint.spec
-        head = Linear.read(weights, "action_head", spec.action_dim, config.dim_model)
-        actions = emit_actions(graph, graph.linear(x, head.weight, head.bias), checkpoint.normalization.action)
-        weights.require_all_taken()
+    _check(checkpoint.config)
+    path = folder / GRAPH_FILE
+    with storage_errors(path), (folder / WEIGHTS_FILE).open("wb") as file, Weights(checkpoint.weights) as weights:
+        onnx.save(_build(GraphBuilder(file), weights, checkpoint), path)
+    return path
+
+
+def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
+    """The same graph as one object in memory, for what reads or rewrites it. Raises what `write_graph` raises."""
+    with TemporaryDirectory() as folder:
+        return onnx.load(write_graph(checkpoint, Path(folder)))
+
+
+def _build(graph: GraphBuilder, weights: Weights, checkpoint: Checkpoint) -> onnx.ModelProto:
+    config, spec = checkpoint.config, checkpoint.spec
+    vectors, positions = _vector_tokens(graph, weights, checkpoint)
+    tokens = [vectors]
+    for tokens_of_camera, positions_of_camera in _camera_tokens(graph, weights, checkpoint):
+        tokens.append(tokens_of_camera)
+        positions = np.concatenate([positions, positions_of_camera])
+    x = graph.op("Concat", *tokens, axis=1)
+    memory = emit_encoder(graph, weights, config, x, positions)
+    x = emit_decoder(graph, weights, config, memory, positions)
+    graph.scope("action_head")
+    head = Linear.read(weights, "action_head", spec.action_dim, config.dim_model)
+    actions = emit_actions(graph, graph.linear(x, head.weight, head.bias), checkpoint.normalization.action)
+    weights.require_all_taken()
     return graph.model(actions, ACTION, [BATCH, spec.chunk_size, spec.action_dim])
 
 
