@@ -58,6 +58,7 @@ def write_bundle(folder: Path) -> Path:
     folder.mkdir()
     save_record(CONTRACT, folder / "contract.json")
     (folder / "policy.onnx").write_bytes(bytes(range(200)))
+    (folder / "policy.weights").write_bytes(bytes(range(100)))
     (folder / "statistics.safetensors").write_bytes(b"statistics")
     (folder / "README.md").write_text("# A policy\n")
     manifest_of(folder).save(folder)

@@ -25,9 +25,10 @@ from lerobot_inference.types import ActionMode, ImageShape, PolicySpec, Precisio
 MANIFEST_FILE = "manifest.json"
 CONTRACT_FILE = "contract.json"
 GRAPH_FILE = "policy.onnx"
+WEIGHTS_FILE = "policy.weights"
 STATISTICS_FILE = "statistics.safetensors"
 README_FILE = "README.md"
-CONTENT = (CONTRACT_FILE, GRAPH_FILE, STATISTICS_FILE, README_FILE)
+CONTENT = (CONTRACT_FILE, GRAPH_FILE, WEIGHTS_FILE, STATISTICS_FILE, README_FILE)
 
 UNSEALED = "0" * 64
 SCHEMA_VERSION = 1
@@ -234,7 +235,7 @@ class Bundle:
 
     @property
     def graph(self) -> Path:
-        """policy.onnx."""
+        """policy.onnx, which finds policy.weights beside it."""
         return self.folder / GRAPH_FILE
 
     @property

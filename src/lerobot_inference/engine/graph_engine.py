@@ -53,9 +53,6 @@ class GraphEngine(ABC):
         """Graph input name -> array; returns a new array (B, chunk, A). Called from any thread."""
 
 
-WEIGHTS_FILE = "policy.weights"  # beside the graph, which refers to it
-
-
 @contextmanager
 def graph_file(policy: Policy, extra: str) -> Iterator[Path]:
     """The ONNX model: a bundle's own file, or one built from the checkpoint that is there until the context ends.

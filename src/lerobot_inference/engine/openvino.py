@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from lerobot_inference.checkpoint import Policy
-from lerobot_inference.engine.graph_engine import WEIGHTS_FILE, GraphEngine, graph_file
+from lerobot_inference.checkpoint.bundle import WEIGHTS_FILE
+from lerobot_inference.engine.graph_engine import GraphEngine, graph_file
 from lerobot_inference.engine.mapped_memory import release
 from lerobot_inference.errors import UsageError, require
 from lerobot_inference.types import ACTION, FloatArray, Precision, UInt8Array

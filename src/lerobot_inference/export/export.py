@@ -12,7 +12,6 @@ from lerobot_inference.checkpoint import Bundle, BundleContract, BundleManifest,
 from lerobot_inference.checkpoint.bundle import (
     CONTENT,
     CONTRACT_FILE,
-    GRAPH_FILE,
     MANIFEST_FILE,
     README_FILE,
     STATISTICS_FILE,
@@ -120,7 +119,7 @@ def _write(
     """Write every file, and a manifest that has all but the measurements."""
     policy, policy_revision = read_origin(checkpoint.folder)
     data, dataset_revision = read_origin(dataset.root)
-    opset = _write_graph(checkpoint, folder / GRAPH_FILE)
+    opset = _write_graph(checkpoint, folder)
     _write_statistics(checkpoint, folder / STATISTICS_FILE)
     save_record(contract, folder / CONTRACT_FILE)
     text = readme(contract, policy, policy_revision, options.precision)
@@ -141,13 +140,12 @@ def _write(
     return manifest
 
 
-def _write_graph(checkpoint: Checkpoint, path: Path) -> int:
+def _write_graph(checkpoint: Checkpoint, folder: Path) -> int:
     """Write the network and return its opset."""
-    require("onnx", "onnxruntime")
-    from lerobot_inference.engine.graph import build_graph
+    onnx = require("onnx", "onnxruntime")
+    from lerobot_inference.engine.graph import write_graph
 
-    graph = build_graph(checkpoint)
-    path.write_bytes(graph.SerializeToString(deterministic=True))
+    graph = onnx.load(write_graph(checkpoint, folder), load_external_data=False)
     opset: int = next(opset.version for opset in graph.opset_import if not opset.domain)
     return opset
 

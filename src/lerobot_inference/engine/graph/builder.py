@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from lerobot_inference.engine.graph_engine import WEIGHTS_FILE
+from lerobot_inference.checkpoint.bundle import WEIGHTS_FILE
 
 type Attribute = int | float | Sequence[int]
 

@@ -10,18 +10,17 @@ import onnx
 from onnx import TensorProto
 
 from lerobot_inference.checkpoint import ActConfig, Checkpoint
+from lerobot_inference.checkpoint.bundle import GRAPH_FILE, WEIGHTS_FILE
 from lerobot_inference.engine.graph.backbone import Backbone
 from lerobot_inference.engine.graph.builder import GraphBuilder
 from lerobot_inference.engine.graph.positions import image_positions
 from lerobot_inference.engine.graph.scaling import Scaling, emit_actions
 from lerobot_inference.engine.graph.transformer import ACTIVATIONS, Linear, emit_decoder, emit_encoder
 from lerobot_inference.engine.graph.weights import Array, Weights
-from lerobot_inference.engine.graph_engine import WEIGHTS_FILE
 from lerobot_inference.errors import CheckpointError
 from lerobot_inference.files import storage_errors
 from lerobot_inference.types import ACTION, ENVIRONMENT_STATE, STATE, ImageShape
 
-GRAPH_FILE = "policy.onnx"
 BATCH = "batch"
 PIXEL_MAX = 255.0
 
