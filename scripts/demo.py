@@ -1,4 +1,4 @@
-"""The whole path on this machine: record, train, then download -> evaluate -> plot -> register. `make demo` runs it.
+"""The whole path on this machine: record, train, then the pipeline from download to export. `make demo` runs it.
 
 The dataset and the policy are kept in .cache/demo and made again only when the code that makes them has changed.
 """
@@ -14,8 +14,10 @@ from pathlib import Path
 
 from rich.table import Table
 
+from lerobot_inference.checkpoint import Bundle
 from lerobot_inference.cli.console import console
 from lerobot_inference.cli.evaluate import summary_table
+from lerobot_inference.cli.export import measurements
 from lerobot_inference.cli.register import rules_table, verdict_line
 from lerobot_inference.evaluation.results_folder import load_results
 from lerobot_inference.jobs.record import RunRecord
@@ -43,7 +45,7 @@ def main() -> int:
         stages,
     )
     make("train a policy", policy, ["sim", "train"], stages)
-    console.rule("pipelines/evaluate.yaml: download -> evaluate -> plot -> register")
+    console.rule("pipelines/evaluate.yaml: download -> evaluate -> plot -> register -> export")
     settings = {"policy": policy, "dataset": dataset, "device": "cpu", "model_name": "demo-reach-act"}
     sets = [word for name, value in settings.items() for word in ("--set", f"inputs.{name}={value}")]
     exit_code = run_command(["pipeline", "run", "pipelines/evaluate.yaml", "--output", str(run), *sets])
@@ -83,9 +85,8 @@ def run_command(arguments: list[str]) -> int:
 def print_summary(record: RunRecord, stages: Stages) -> None:
     """Times, figures, verdict, and where everything is."""
     results = load_results(Path(record.outputs["results"]))
-    registration = Registration.model_validate_json(
-        (Path(record.outputs["verdict"]) / "registration.json").read_text(encoding="utf-8")
-    )
+    registration = Registration.load(Path(record.outputs["verdict"]))
+    bundle = Bundle.open(Path(record.outputs["bundle"]))
     console.rule("what came out")
     times = Table(title="Time", title_justify="left")
     times.add_column("stage")
@@ -94,10 +95,13 @@ def print_summary(record: RunRecord, stages: Stages) -> None:
         times.add_row(name, "kept from before" if seconds is None else f"{seconds:.1f}")
     console.print(times, summary_table(results), rules_table(registration.gate))
     console.print(verdict_line(registration.gate), soft_wrap=True)
+    for line in measurements(bundle):
+        console.print(line, soft_wrap=True)
     plots = Path(record.outputs["report"]) / "plots"
     where = {
         "plots": f"{plots / 'aggregate_summary.png'} and {plots}/episode_*/",
         "results": f"{record.outputs['results']}/eval_results.json",
+        "bundle": f"{bundle.folder} ({bundle.manifest.precision}, measured with {bundle.manifest.engine})",
         "registered": f"{registration.model_name} version {registration.version}",
         "open MLflow": f".venv/bin/mlflow ui --backend-store-uri {registration.tracking_uri}",
     }
