@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 
+from lerobot_inference.checkpoint import BundleContract, BundleManifest
 from lerobot_inference.cli import app
 from lerobot_inference.evaluation.results import EvalResults, Failure
 from lerobot_inference.jobs.record import RunRecord
@@ -21,6 +22,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "failure_cases": Failure,
     "download": Manifest,
     "registration": Registration,
+    "manifest": BundleManifest,
+    "contract": BundleContract,
     "run": RunRecord,
 }
 
