@@ -378,13 +378,15 @@ def test_a_dataset_that_does_not_fit_is_refused(
         exported(checkpoint_factory(cameras={COLOR: (32, 48)}), dataset_folder, tmp_path / "bundle")
 
 
+@pytest.mark.parametrize("name", ["thesis.txt", "manifest.json"])
 def test_a_folder_that_holds_something_else_is_left_alone(
-    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / "thesis.txt").touch()
-    with pytest.raises(UsageError, match="holds something else than a bundle"):
-        exported(checkpoint, dataset_folder, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    (tmp_path / name).write_text("precious")
+    for output in (tmp_path, tmp_path / name):
+        with pytest.raises(UsageError, match="is there and is no bundle"):
+            exported(checkpoint, dataset_folder, output)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
 # The command line

@@ -20,7 +20,7 @@ from lerobot_inference.types import ActionMode, Precision
 MEGABYTE = 1e6
 
 
-class GraphEngine(StrEnum):
+class BundleEngine(StrEnum):
     """The engines that run a bundle; `auto` takes the fastest that is installed."""
 
     AUTO = "auto"
@@ -40,7 +40,7 @@ def export(
     dataset: Annotated[Path, typer.Option(help="Folder of a LeRobot v3 dataset that fits it.")],
     output: Annotated[Path, typer.Option(help="Folder for the bundle.")] = Path("bundle"),
     verify: Annotated[bool, typer.Option("--verify", help="Compare with lerobot's own engine.")] = False,
-    engine: Annotated[GraphEngine, typer.Option(help="What it is measured with.")] = GraphEngine.AUTO,
+    engine: Annotated[BundleEngine, typer.Option(help="What it is measured with.")] = BundleEngine.AUTO,
     precision: Annotated[ExportPrecision, typer.Option(help="The network's arithmetic.")] = ExportPrecision.F32,
     force: Annotated[ExportPrecision | None, typer.Option(help="The precision whose loss you accept.")] = None,
     action_mode: Annotated[ActionModeChoice, typer.Option(help="What an action means.")] = ActionModeChoice.AUTO,

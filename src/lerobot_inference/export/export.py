@@ -106,9 +106,10 @@ def _check(options: ExportOptions, output: Path) -> None:
             f"--force {options.force} doesn't name the precision of the export, {options.precision}",
             hint="force the very precision whose loss you accept; f32 loses nothing and can't be forced",
         )
-    if output.exists() and not (output / MANIFEST_FILE).is_file() and any(output.iterdir()):
+    earlier = all((output / name).is_file() for name in (MANIFEST_FILE, CONTRACT_FILE))
+    if output.exists() and not earlier and (not output.is_dir() or any(output.iterdir())):
         raise UsageError(
-            f"{output} holds something else than a bundle, and an export replaces it",
+            f"{output} is there and is no bundle; the export would replace it",
             hint="name a new folder, an empty one or that of an earlier export",
         )
 
