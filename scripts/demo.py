@@ -36,15 +36,8 @@ def main() -> int:
     """Run what is not there yet, then the pipeline; print the times, the figures, the verdict and where all is."""
     os.chdir(ROOT)
     stages: Stages = []
-    cache, run = CACHE / recipe_hash(), Path("runs") / "demo"
-    dataset, policy = cache / "reach-cell", cache / "reach-act"
-    make(
-        "record a dataset",
-        dataset,
-        ["sim", "record", "--episodes", EPISODES, "--seed", HELD_OUT_SEED, "--image-size", IMAGE_SIZE],
-        stages,
-    )
-    make("train a policy", policy, ["sim", "train"], stages)
+    run = Path("runs") / "demo"
+    dataset, policy = prepare(stages)
     console.rule("pipelines/evaluate.yaml: download -> evaluate -> plot -> register -> export")
     settings = {"policy": policy, "dataset": dataset, "device": "cpu", "model_name": "demo-reach-act"}
     sets = [word for name, value in settings.items() for word in ("--set", f"inputs.{name}={value}")]
@@ -55,6 +48,20 @@ def main() -> int:
     stages += [(step.name, step.seconds) for step in record.steps]
     print_summary(record, stages)
     return 0
+
+
+def prepare(stages: Stages) -> tuple[Path, Path]:
+    """The dataset and the policy, made where an earlier run left none."""
+    cache = CACHE / recipe_hash()
+    dataset, policy = cache / "reach-cell", cache / "reach-act"
+    make(
+        "record a dataset",
+        dataset,
+        ["sim", "record", "--episodes", EPISODES, "--seed", HELD_OUT_SEED, "--image-size", IMAGE_SIZE],
+        stages,
+    )
+    make("train a policy", policy, ["sim", "train"], stages)
+    return dataset, policy
 
 
 def recipe_hash() -> str:
