@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import runpy
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,8 +21,13 @@ sys.path.insert(0, str(REPOSITORY / "tests/integration"))
 import av  # noqa: E402
 import numpy as np  # noqa: E402
 from lerobot_writer import COLOR, write_dataset  # noqa: E402
+from worker import SkippedError  # noqa: E402
 
-from lerobot_inference.types import UInt8Array  # noqa: E402
+from lerobot_inference.checkpoint import Policy, open_policy  # noqa: E402
+from lerobot_inference.checkpoint.checkpoint import WEIGHTS_FILE  # noqa: E402
+from lerobot_inference.dataset import Dataset  # noqa: E402
+from lerobot_inference.files import sha256_file  # noqa: E402
+from lerobot_inference.types import FloatArray, Precision, UInt8Array  # noqa: E402
 
 FRAMES = 668
 SIZE = (480, 848)
@@ -49,6 +57,49 @@ def full_size_policy() -> Path:
         print(f"writing a policy to {folder} ...")
         write_full_size_policy(folder)
     return folder
+
+
+def demo() -> tuple[Path, Path]:
+    """The demo's held-out dataset and the policy trained for it, made as `make demo` makes them, in minutes."""
+    prepare = runpy.run_path(str(REPOSITORY / "scripts/demo.py"))["prepare"]
+    recorded, policy = prepare([])
+    return recorded, policy
+
+
+def exported(policy: Path, recorded: Path, precision: Precision) -> Path:
+    """The policy's bundle in this precision, written again when the code that writes it has changed.
+
+    Whatever it loses is accepted: the benchmarks say what that is. Raises SkippedError when the export fails.
+    """
+    package = REPOSITORY / "src/lerobot_inference"
+    sources = sorted(path for part in ("checkpoint", "engine", "export") for path in (package / part).rglob("*.py"))
+    recipe = hashlib.sha256(sha256_file(policy / WEIGHTS_FILE).encode())
+    for source in sources:
+        recipe.update(source.read_bytes())
+    bundle = CACHE / f"{policy.name}_{precision}" / recipe.hexdigest()[:12]
+    if not bundle.exists():
+        print(f"exporting {policy.name} in {precision} to {bundle} ...")
+        command = [sys.executable, "-m", "lerobot_inference", "export", "--precision", precision]
+        if precision is not Precision.F32:
+            command += ["--force", precision]
+        paths = ["--policy", str(policy), "--dataset", str(recorded), "--output", str(bundle)]
+        done = subprocess.run([*command, *paths], check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SkippedError(f"it can't be exported: {done.stderr.strip()}")
+    return bundle
+
+
+def policy_in(precision: Precision, policy: Path, recorded: Path) -> Policy:
+    """What to give an engine of this precision: the checkpoint, or for int8 its bundle calibrated on `recorded`."""
+    return open_policy(exported(policy, recorded, precision) if precision is Precision.INT8 else policy)
+
+
+def observed(batch: int) -> tuple[dict[str, UInt8Array], FloatArray]:
+    """`batch` frames spread over the episode: images (B, H, W, 3) by camera, joint states (B, S) radians."""
+    episode = Dataset.open(dataset()).episode(0)
+    frames = range(0, FRAMES, FRAMES // batch)[:batch]
+    pictures = list(episode.frames(frames))
+    return {CAMERA: np.stack([picture[CAMERA] for picture in pictures])}, episode.states[list(frames)]
 
 
 def lerobot_dataset(root: Path) -> Any:  # noqa: ANN401

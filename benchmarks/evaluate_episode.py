@@ -1,4 +1,4 @@
-"""How long evaluating one episode as deployed takes, in three ways that give the same predictions, side by side.
+"""How long evaluating one episode as deployed takes, in four ways that give the same predictions, side by side.
 
     .venv/bin/python benchmarks/evaluate_episode.py [--quick]
 
@@ -8,18 +8,16 @@ up first; loading the policy and opening the dataset are in no figure.
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from claim import Claim, run, times
 from episode import (
     CAMERA,
     CHUNK,
@@ -33,25 +31,22 @@ from episode import (
     full_size_policy,
     lerobot_dataset,
 )
+from lerobot_policy import LerobotPolicy, Observation
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.control import make_schedule
 from lerobot_inference.dataset import Dataset, Episode
-from lerobot_inference.engine import load_engine
-from lerobot_inference.engine.base import Engine
+from lerobot_inference.engine import Engine, EngineChoice
 from lerobot_inference.evaluation.evaluate import EvaluationPlan, evaluate
 from lerobot_inference.evaluation.replay import Stopwatch, replay_as_deployed
 from lerobot_inference.types import STATE, FloatArray
 
-REPEATS = 3
 STRIDE = 10
 # Torch's threads wait for each other many times in a forward pass: where other work holds a core, two of them take up
 # to ten times as long as on idle cores. One thread only shares its core.
 THREADS = 1
 WARM_UP = range(2)
 TOLERANCE = 1e-5
-
-type Observation = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -64,90 +59,75 @@ class Run:
     total_s: float
 
 
-def main() -> None:
-    """Measure, compare the predictions, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help=f"way a: decode at {len(QUICK_STEPS)} evenly spaced steps and extrapolate; its policy path runs in full",
-    )
-    quick = parser.parse_args().quick
+def measure(quick: bool) -> Iterable[Claim]:
+    """Time all ways, compare their predictions, print, and claim the ratios."""
     torch.set_num_threads(THREADS)
     root, folder = dataset(), full_size_policy()
-    print(
-        f"{FRAMES} frames {SIZE[0]}x{SIZE[1]} h264, ACT with chunks of {CHUNK} on {THREADS} of "
-        f"{os.cpu_count()} CPU cores, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}\n"
-    )
     recording, checkpoint = Dataset.open(root), Checkpoint.open(folder)
-    episode, engine = recording.episode(0), load_engine("lerobot", checkpoint, "cpu")
+    episode = recording.episode(0)
+    ours = {name: EngineChoice(name, threads=THREADS).load(checkpoint) for name in ("lerobot", "openvino")}
     lerobot, recorded = LerobotPolicy.load(folder), lerobot_dataset(root)
     steps = range(episode.scored_length)
 
-    as_deployed(episode, engine, steps)
-    lerobot.run(observations_of(recorded), WARM_UP)
+    for engine in ours.values():
+        as_deployed(episode, engine, steps)
+    call_lerobot(lerobot, observations_of(recorded), WARM_UP)
     reopening_at_every_step(lerobot, episode, root / VIDEO, WARM_UP, WARM_UP)
 
     # Ours is spread over the whole run, so that it meets the same work of others as the two ways beside it.
-    ours = [as_deployed(episode, engine, steps)]
+    runs: dict[str, list[Run]] = {name: [] for name in ours}
+
+    def run_ours() -> None:
+        for name, engine in ours.items():
+            runs[name].append(as_deployed(episode, engine, steps))
+
+    run_ours()
     seed = reopening_at_every_step(lerobot, episode, root / VIDEO, steps, QUICK_STEPS if quick else steps)
-    ours.append(as_deployed(episode, engine, steps))
-    in_order = lerobot.run(observations_of(recorded), steps)
-    ours.append(as_deployed(episode, engine, steps))
-    both_s = both_protocols(checkpoint, recording, engine)
+    run_ours()
+    in_order = call_lerobot(lerobot, observations_of(recorded), steps)
+    run_ours()
+    both_s = both_protocols(checkpoint, recording, ours["openvino"])
 
-    farthest = max(np.abs(run.predicted - seed.predicted).max() for run in (in_order, *ours))
+    everyone = [in_order, *(one for of_engine in runs.values() for one in of_engine)]
+    farthest = max(np.abs(one.predicted - seed.predicted).max() for one in everyone)
     assert farthest < TOLERANCE, f"the ways' predictions are {farthest} rad apart: no figure means anything"
-    median = sorted(ours, key=lambda run: run.total_s)[REPEATS // 2]
+    with_lerobot, with_openvino = (sorted(of_engine, key=lambda one: one.total_s)[1] for of_engine in runs.values())
     sampled = f", decode extrapolated from {len(QUICK_STEPS)} steps" if quick else ""
-    report = [
-        (f"a  reopen at every step, decode from the first frame{sampled}", seed),
-        (f"b  lerobot dataset class in order ({recorded.reader._video_backend})", in_order),
-        (f"c  ours (median of {REPEATS})", median),
-    ]
+    ways = {
+        f"a  reopen at every step, decode from the first frame{sampled}": seed,
+        f"b  lerobot dataset class in order ({recorded.reader._video_backend})": in_order,
+        "c  ours with the lerobot engine (median of 3)": with_lerobot,
+        "d  ours with the openvino engine (median of 3)": with_openvino,
+    }
+    print(f"\n{FRAMES} frames {SIZE[0]}x{SIZE[1]} h264, ACT with chunks of {CHUNK}, every way on {THREADS} core")
     print(f"{'way':<88}{'seconds':>9}{'decode':>9}{'policy':>9}")
-    for way, run in report:
-        print(f"{way:<88}{run.total_s:>9.3f}{run.decode_s:>9.3f}{run.policy_s:>9.3f}")
-    print(f"{f'd  evaluate, both protocols, every-frame at each {STRIDE}th frame':<88}{both_s:>9.3f}")
-    print(f"\na/c {seed.total_s / median.total_s:.1f}   b/c {in_order.total_s / median.total_s:.1f}")
-    print(f"predictions {seed.predicted.shape}, at most {farthest:.1e} rad apart; load {os.getloadavg()[0]:.1f}")
+    for way, one in ways.items():
+        print(f"{way:<88}{one.total_s:>9.3f}{one.decode_s:>9.3f}{one.policy_s:>9.3f}")
+    print(f"{f'e  evaluate with d, both protocols, every-frame at each {STRIDE}th frame':<88}{both_s:>9.3f}")
+    print(f"predictions {seed.predicted.shape}, at most {farthest:.1e} rad apart")
+    for name, one in {"openvino": with_openvino, "lerobot": with_lerobot}.items():
+        yield Claim(
+            f"one episode evaluated as deployed on one core, {name} engine: against reopening the video at every step "
+            "with lerobot's policy; against lerobot's dataset class and policy",
+            f"{times(seed.total_s / one.total_s)} and {times(in_order.total_s / one.total_s)} faster",
+        )
 
 
-@dataclass(frozen=True)
-class LerobotPolicy:
-    """lerobot's policy, processors and select_action, called at every step as in lerobot's own evaluation."""
-
-    policy: Any
-    preprocess: Callable[[Observation], Observation]
-    postprocess: Callable[[torch.Tensor], torch.Tensor]
-
-    @classmethod
-    def load(cls, folder: Path) -> LerobotPolicy:
-        """Read the checkpoint with lerobot's own loaders."""
-        from lerobot.configs.policies import PreTrainedConfig
-        from lerobot.policies.act.modeling_act import ACTPolicy
-        from lerobot.policies.factory import make_pre_post_processors
-
-        config = PreTrainedConfig.from_pretrained(folder)
-        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-            policy = ACTPolicy.from_pretrained(folder, config=config)
-        return cls(policy, *make_pre_post_processors(config, pretrained_path=str(folder)))
-
-    def run(self, read: Callable[[int], Observation], steps: range) -> Run:
-        """Predict one action from each step's observation; `read` is what is timed as decode."""
-        self.policy.reset()
-        predicted, decode_s, policy_s = [], 0.0, 0.0
-        began = time.perf_counter()
-        for step in steps:
-            started = time.perf_counter()
-            observation = read(step)
-            decoded = time.perf_counter()
-            with torch.inference_mode():
-                action = self.postprocess(self.policy.select_action(self.preprocess(observation)))
-            predicted.append(action.numpy()[0])
-            decode_s += decoded - started
-            policy_s += time.perf_counter() - decoded
-        return Run(np.stack(predicted), decode_s, policy_s, time.perf_counter() - began)
+def call_lerobot(lerobot: LerobotPolicy, read: Callable[[int], Observation], steps: range) -> Run:
+    """One action from each step's observation, as in lerobot's own evaluation; `read` is what is timed as decode."""
+    lerobot.policy.reset()
+    predicted, decode_s, policy_s = [], 0.0, 0.0
+    began = time.perf_counter()
+    for step in steps:
+        started = time.perf_counter()
+        observation = read(step)
+        decoded = time.perf_counter()
+        with torch.inference_mode():
+            action = lerobot.postprocess(lerobot.policy.select_action(lerobot.preprocess(observation)))
+        predicted.append(action.numpy()[0])
+        decode_s += decoded - started
+        policy_s += time.perf_counter() - decoded
+    return Run(np.stack(predicted), decode_s, policy_s, time.perf_counter() - began)
 
 
 def reopening_at_every_step(lerobot: LerobotPolicy, episode: Episode, video: Path, steps: range, decoded: range) -> Run:
@@ -160,9 +140,9 @@ def reopening_at_every_step(lerobot: LerobotPolicy, episode: Episode, video: Pat
             picture = torch.from_numpy(decode_from_start(video, step)).permute(2, 0, 1).float() / 255
         return {STATE: torch.from_numpy(episode.states[step]), CAMERA: picture}
 
-    run = lerobot.run(read, steps)
-    all_of_them = run.decode_s * decoded_pictures(steps) / decoded_pictures(step for step in decoded if step in steps)
-    return replace(run, decode_s=all_of_them, total_s=run.total_s - run.decode_s + all_of_them)
+    ran = call_lerobot(lerobot, read, steps)
+    all_of_them = ran.decode_s * decoded_pictures(steps) / decoded_pictures(step for step in decoded if step in steps)
+    return replace(ran, decode_s=all_of_them, total_s=ran.total_s - ran.decode_s + all_of_them)
 
 
 def observations_of(recorded: Any) -> Callable[[int], Observation]:  # noqa: ANN401
@@ -186,4 +166,9 @@ def both_protocols(checkpoint: Checkpoint, recording: Dataset, engine: Engine) -
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        __file__,
+        __doc__,
+        measure,
+        f"way a: decode at {len(QUICK_STEPS)} evenly spaced steps and extrapolate; its policy path runs in full",
+    )
