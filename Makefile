@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all lint format docs clean
+.PHONY: help demo test test-slow test-all lint format docs bench clean
 
 UV_VERSION := 0.13.8
 UV := $(shell command -v uv || echo .tools/bin/uv)
@@ -38,6 +38,9 @@ format: $(READY) ## rewrite the code in the house style
 
 docs: $(READY) ## write docs/reference/ again from the code
 	$(RUN) python docs/generate.py
+
+bench: $(READY) ## measure against lerobot and write README.md's table; QUICK=1 only tries each benchmark
+	@$(RUN) python benchmarks/bench.py $(if $(QUICK),--quick)
 
 clean: ## remove everything the other targets made
 	rm -rf .venv .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis runs mlruns dist
