@@ -37,7 +37,8 @@ from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.control import make_schedule
 from lerobot_inference.dataset import Dataset, Episode
 from lerobot_inference.engine import Engine, EngineChoice
-from lerobot_inference.evaluation.evaluate import EvaluationPlan, evaluate
+from lerobot_inference.evaluation.evaluate import evaluate
+from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.evaluation.replay import Stopwatch, replay_as_deployed
 from lerobot_inference.types import STATE, FloatArray
 

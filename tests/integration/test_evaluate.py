@@ -17,12 +17,13 @@ from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import load_engine
 from lerobot_inference.errors import DatasetError, EvaluationError
-from lerobot_inference.evaluation.evaluate import EvaluationPlan, evaluate
+from lerobot_inference.evaluation.evaluate import evaluate
+from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.evaluation.results_folder import load_results
 from lerobot_inference.report import render_plots
-from lerobot_inference.types import ActionChunk, ActionMode, FloatArray, PolicySpec, UInt8Array
+from lerobot_inference.types import ActionChunk, ActionMode, FloatArray, PolicySpec, Precision, UInt8Array
 
 type Answer = Callable[[FloatArray], FloatArray]
 
@@ -35,6 +36,8 @@ class KnownPolicy:
     answer: Answer
     name: str = "known"
     device: str = "cpu"
+    precision: Precision = Precision.F32
+    threads: int = 1
 
     def warm_up(self) -> float:
         return 0.001
@@ -113,6 +116,10 @@ def test_the_results_folder_holds_what_the_contract_says(
     assert content["provenance"]["policy_files"]["model.safetensors"]
     assert content["provenance"]["dataset_files"]["meta/info.json"]
     assert json.loads((tmp_path / "provenance.json").read_text()) == content["provenance"]
+    ran = {key: content["provenance"][key] for key in ("engine", "device", "precision", "workers")}
+    assert ran == {"engine": "lerobot", "device": "cpu", "precision": "f32", "workers": 1}
+    assert content["provenance"]["threads"] >= 1
+    assert {"torch", "onnx", "onnxruntime", "openvino"} <= content["provenance"]["versions"].keys()
     with np.load(tmp_path / "predictions" / "ep001_predictions.npz", allow_pickle=False) as arrays:
         assert arrays["predicted"].shape == arrays["ground_truth"].shape == (29, 6)
         assert arrays["inference_times"].shape == (29,)
@@ -212,8 +219,9 @@ def test_a_failed_run_leaves_no_results_of_an_earlier_one(
         ({"cameras": {"observation.images.wrist": (64, 96)}}, 'no feature "observation.images.wrist"'),
         ({"state_dim": 7}, '"observation.state" has 6 values, the policy was trained on 7'),
         ({"action_dim": 7}, '"action" has 6 values, the policy was trained on 7'),
+        ({"environment_dim": 3}, 'the policy needs "observation.environment_state" \\(3 values\\)'),
     ],
-    ids=["image size", "camera", "state", "action"],
+    ids=["image size", "camera", "state", "action", "environment state"],
 )
 def test_a_policy_that_does_not_fit_the_dataset_is_refused_before_any_work(
     checkpoint_factory: Callable[..., Path],

@@ -10,7 +10,8 @@ from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import load_engine
 from lerobot_inference.engine.base import Engine
-from lerobot_inference.evaluation.evaluate import EvaluationPlan, evaluate
+from lerobot_inference.evaluation.evaluate import evaluate
+from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.sim.record import record
 from lerobot_inference.sim.rollout import rollout
 from lerobot_inference.sim.train import DEMO_IMAGE, train

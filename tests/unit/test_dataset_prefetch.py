@@ -17,6 +17,15 @@ def test_items_keep_their_order() -> None:
     assert list(prefetch((n for n in range(100)), depth=3)) == list(range(100))
 
 
+def test_an_item_may_be_none() -> None:
+    assert list(prefetch((n for n in (None, 1, None)), depth=2)) == [None, 1, None]
+
+
+def test_nothing_is_an_empty_sequence() -> None:
+    assert list(prefetch((n for n in ()), depth=2)) == []
+    assert prefetch_threads() == []
+
+
 def test_it_never_runs_further_ahead_than_its_depth() -> None:
     made: list[int] = []
 

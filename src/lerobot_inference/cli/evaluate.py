@@ -10,16 +10,25 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from lerobot_inference.checkpoint import Checkpoint
+from lerobot_inference.checkpoint import open_policy
 from lerobot_inference.cli.console import console, errors, print_json, progress_display
+from lerobot_inference.cli.options import DeviceOption, EngineOption, PolicyOption, PrecisionOption, ThreadsOption
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.engine import load_engine
-from lerobot_inference.evaluation.evaluate import EvaluationPlan
-from lerobot_inference.evaluation.evaluate import evaluate as run_evaluation
+from lerobot_inference.engine import AUTO, EngineChoice
+from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.evaluation.workers import evaluate_with_workers
 from lerobot_inference.types import ActionMode
 
 PARTIAL_EXIT_CODE = 4
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="cpu: processes, each with an engine of its own; as many as --threads leave cores for when not given.",
+    ),
+]
 
 
 class Protocols(StrEnum):
@@ -38,12 +47,15 @@ class ActionModeChoice(StrEnum):
 
 
 def evaluate(
-    policy: Annotated[Path, typer.Option(help="Folder of the lerobot ACT checkpoint.")],
+    policy: PolicyOption,
     dataset: Annotated[Path, typer.Option(help="Folder of the LeRobot v3 dataset.")],
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
     episodes: Annotated[str, typer.Option(help="all, a count such as 10, or numbers such as 3,5-8.")] = "all",
-    device: Annotated[str, typer.Option(help="cuda, cpu or mps; an absent one is an error.")] = "cuda",
-    engine: Annotated[str, typer.Option(help="Inference engine.")] = "lerobot",
+    device: DeviceOption = "cuda",
+    engine: EngineOption = AUTO,
+    precision: PrecisionOption = None,
+    threads: ThreadsOption = None,
+    workers: WorkersOption = None,
     protocol: Annotated[Protocols, typer.Option(help="as-deployed alone, or every-frame too.")] = Protocols.BOTH,
     stride: Annotated[int, typer.Option(min=1, help="every-frame: predict from each N-th frame.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="every-frame: frames in one forward pass.")] = 8,
@@ -51,9 +63,9 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print eval_results.json.")] = False,
 ) -> None:
     """Replay recorded episodes through a policy and write the results folder."""
-    checkpoint, data = Checkpoint.open(policy), Dataset.open(dataset)
+    opened, data = open_policy(policy), Dataset.open(dataset)
     plan = EvaluationPlan.make(
-        checkpoint,
+        opened,
         data,
         episodes=episodes,
         every_frame=protocol is Protocols.BOTH,
@@ -61,8 +73,9 @@ def evaluate(
         batch_size=batch_size,
         action_mode=None if action_mode is ActionModeChoice.AUTO else ActionMode(action_mode.value),
     )
+    choice = EngineChoice(engine, device, precision, threads)
     with progress_display() as progress:
-        results = run_evaluation(checkpoint, data, load_engine(engine, checkpoint, device), output, plan, progress)
+        results = evaluate_with_workers(opened, data, choice, output, plan, workers, progress)
     if json:
         print_json(results)
     else:

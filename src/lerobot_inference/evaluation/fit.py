@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 
-from lerobot_inference.checkpoint import Checkpoint
+from lerobot_inference.checkpoint import Policy
 from lerobot_inference.dataset import Dataset, Episode, infer_action_mode
 from lerobot_inference.errors import DatasetError, UsageError
-from lerobot_inference.types import ActionMode
+from lerobot_inference.types import ENVIRONMENT_STATE, ActionMode
 
 EPISODES_TO_INFER_FROM = 5
 
 
-def check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
+def check_fit(policy: Policy, dataset: Dataset) -> None:
     """Raise DatasetError, naming the feature and both sides, unless cameras, sizes and joint counts agree."""
-    info, spec = dataset.root / "meta" / "info.json", checkpoint.spec
+    info, spec = dataset.root / "meta" / "info.json", policy.spec
+    if spec.environment_dim:
+        raise DatasetError(
+            f'{info}: the policy needs "{ENVIRONMENT_STATE}" ({spec.environment_dim} values) beside the joint state, '
+            "and recorded episodes are replayed with images and joint state alone",
+            hint="evaluate a policy that was trained without it",
+        )
     for name, shape in spec.cameras.items():
         if name not in dataset.cameras:
             raise DatasetError(

@@ -4,40 +4,64 @@ from __future__ import annotations
 
 import platform
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from lerobot_inference.checkpoint import Checkpoint
+from lerobot_inference.checkpoint import Checkpoint, Policy
 from lerobot_inference.dataset import Dataset
+from lerobot_inference.engine.base import Engine
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.results import EvalResults, Provenance
 from lerobot_inference.sources import read_origin
+from lerobot_inference.types import Precision
 
 PACKAGES = ("lerobot-inference", "lerobot", "torch", "onnx", "onnxruntime", "openvino", "nncf", "numpy", "av")
 
 
-def describe_provenance(
-    checkpoint: Checkpoint, dataset: Dataset, episodes: list[int], engine: str, device: str
-) -> Provenance:
+@dataclass(frozen=True)
+class EngineSetup:
+    """What computes the chunks. threads: of one engine; workers: processes that have one each and run side by side.
+
+    cold_forward_s: wall time of a process's first forward pass, while no other process runs.
+    """
+
+    engine: str
+    device: str
+    precision: Precision
+    threads: int
+    workers: int
+    cold_forward_s: float
+
+    @classmethod
+    def warm_up(cls, engine: Engine) -> EngineSetup:
+        """One engine in this process; runs its first forward pass."""
+        return cls(engine.name, engine.device, engine.precision, engine.threads, 1, engine.warm_up())
+
+
+def describe_provenance(policy: Policy, dataset: Dataset, episodes: list[int], setup: EngineSetup) -> Provenance:
     """Hash every file of policy and dataset, and note versions, machine and command line.
 
     Command lines hold no secrets here: tokens come from the environment only.
     """
-    policy_source, policy_revision = read_origin(checkpoint.folder)
+    policy_source, policy_revision = read_origin(policy.folder)
     dataset_source, dataset_revision = read_origin(dataset.root)
     return Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=list(sys.argv),
         policy_source=policy_source,
         policy_revision=policy_revision,
-        policy_files=checkpoint.file_hashes,
+        policy_files=policy.file_hashes,
         dataset_source=dataset_source,
         dataset_revision=dataset_revision,
         dataset_files=dataset.file_hashes(),
         episodes=episodes,
-        engine=engine,
-        device=device,
+        engine=setup.engine,
+        device=setup.device,
+        precision=setup.precision,
+        threads=setup.threads,
+        workers=setup.workers,
         versions=installed_versions(),
         machine=f"{platform.system()} {platform.machine()}",
     )

@@ -50,6 +50,16 @@ class Stopwatch:
     policy_step: list[float] = field(default_factory=list)
     total_s: float = 0.0
 
+    def add(self, other: Stopwatch) -> None:
+        """Append the times of another run."""
+        self.preprocess += other.preprocess
+        self.forward += other.forward
+        self.postprocess += other.postprocess
+        self.queue_pop += other.queue_pop
+        self.decode += other.decode
+        self.policy_step += other.policy_step
+        self.total_s += other.total_s
+
 
 @dataclass(frozen=True)
 class AsDeployed:

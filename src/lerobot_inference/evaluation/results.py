@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field
 
 from lerobot_inference.records import Figure, Record
+from lerobot_inference.types import Precision
 
 RESULTS_FILE = "eval_results.json"
 PROVENANCE_FILE = "provenance.json"
@@ -103,7 +104,11 @@ class ProtocolResult(Record):
 
 
 class Provenance(Record):
-    """Everything needed to know what was measured, and to measure it again."""
+    """Everything needed to know what was measured, and to measure it again.
+
+    threads: CPU threads of one forward pass; null where that was not recorded. workers: processes that evaluated
+    side by side, each with an engine of its own: above 1, wall times are those of a machine that they share.
+    """
 
     created: str
     command: list[str]
@@ -116,6 +121,9 @@ class Provenance(Record):
     episodes: list[int]
     engine: str
     device: str
+    precision: Precision = Precision.F32
+    threads: int | None = None
+    workers: int = 1
     versions: dict[str, str]
     machine: str
 

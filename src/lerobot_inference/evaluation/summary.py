@@ -25,20 +25,18 @@ from lerobot_inference.types import ActionMode, PolicySpec
 
 @dataclass(frozen=True)
 class EpisodeScore:
-    """One episode's sums. inference_s: wall time of the policy path over all its steps."""
+    """One episode's sums. times: of its as-deployed run."""
 
     episode: int
     as_deployed: ErrorSum
     baselines: dict[str, ErrorSum]
-    inference_s: float
-    forwards: int
+    times: Stopwatch
     every_frame: EveryFrame | None
 
 
 def summarise(
     scores: Sequence[EpisodeScore],
     failures: Sequence[Failure],
-    stopwatch: Stopwatch,
     cold_forward_s: float,
     *,
     spec: PolicySpec,
@@ -61,7 +59,10 @@ def summarise(
     for name, protocol in protocols.items():
         if protocol.skill is None:
             reasons[f"protocols.{name}.skill"] = f"the baseline {protocol.best_baseline} has no error to improve on"
-    seconds, steps = sum(s.inference_s for s in scores), deployed.steps
+    times = Stopwatch()
+    for score in scores:
+        times.add(score.times)
+    seconds, steps = sum(times.policy_step), deployed.steps
     return EvalResults(
         job_name=f"{provenance.policy_source.rstrip('/').split('/')[-1]}-evaluation",
         policy_repo_id=provenance.policy_source,
@@ -81,7 +82,7 @@ def summarise(
         chunk_size=spec.chunk_size,
         n_action_steps=spec.n_action_steps,
         protocols=protocols,
-        timing=timing(stopwatch, cold_forward_s, dataset.fps),
+        timing=timing(times, cold_forward_s, dataset.fps),
         failed_episodes=[f.episode for f in failures if f.episode is not None],
         provenance=provenance,
         reasons=reasons,
@@ -90,16 +91,17 @@ def summarise(
 
 def _episode(score: EpisodeScore) -> EpisodeResult:
     figures, steps = score.as_deployed.figures(), score.as_deployed.steps
+    seconds = sum(score.times.policy_step)
     return EpisodeResult(
         episode=score.episode,
         steps=steps,
         mse=figures.mse,
         mae=figures.mae,
-        avg_inference_ms=1000 * score.inference_s / steps,
-        throughput_hz=steps / score.inference_s,
+        avg_inference_ms=1000 * seconds / steps,
+        throughput_hz=steps / seconds,
         per_joint_mae=figures.per_joint_mae,
         per_joint_mse=figures.per_joint_mse,
-        forwards=score.forwards,
+        forwards=len(score.times.forward),
         baselines={name: sums.figures() for name, sums in score.baselines.items()},
     )
 

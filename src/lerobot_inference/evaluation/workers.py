@@ -1,0 +1,133 @@
+"""Evaluate several episodes at the same time, in processes that have an engine each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from lerobot_inference.checkpoint import Policy
+from lerobot_inference.dataset import Dataset
+from lerobot_inference.engine import EngineChoice
+from lerobot_inference.engine.base import Engine, available_cores, thread_count
+from lerobot_inference.errors import EvaluationError, UsageError
+from lerobot_inference.evaluation.evaluate import evaluate, run
+from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
+from lerobot_inference.evaluation.provenance import EngineSetup
+from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.evaluation.score import Outcome, score_episode
+from lerobot_inference.types import Progress, silent
+
+
+def evaluate_with_workers(
+    policy: Policy,
+    dataset: Dataset,
+    choice: EngineChoice,
+    output: Path,
+    plan: EvaluationPlan,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> EvalResults:
+    """Do as `evaluate` does, with an engine in each of `workers` processes; None: see `share_cores`.
+
+    All but the times is what one process gives with engines of as many threads. One worker is this process.
+    Raises as `evaluate` does, UsageError for workers that can't be, EvaluationError when a worker dies.
+    """
+    choice, workers = share_cores(choice, workers, len(plan.episodes))
+    if workers == 1:
+        return evaluate(policy, dataset, choice.load(policy), output, plan, progress)
+    evaluation = Evaluation(policy, dataset, plan, output)
+    with _pool(workers, evaluation, choice) as pool:
+        setup = pool.submit(_set_up).result()
+        return run(evaluation, replace(setup, workers=workers), _score_all(pool, plan.episodes), progress)
+
+
+def share_cores(choice: EngineChoice, workers: int | None, episodes: int) -> tuple[EngineChoice, int]:
+    """Return how many workers there will be, and the engine of each with its share of the cores as threads.
+
+    workers: None is as many as the cores have room for engines; never more than there are episodes.
+    Raises UsageError for several workers on another device than the CPU, whose one engine already fills it.
+    """
+    if choice.device != "cpu":
+        if workers not in (None, 1):
+            raise UsageError(
+                f"--workers is {workers} and --device is {choice.device}: several engines share a CPU alone",
+                hint="leave --workers out, or pass --device cpu",
+            )
+        return choice, 1
+    cores = available_cores()
+    if workers is None:
+        workers = cores // thread_count(choice.threads)
+    workers = max(1, min(workers, episodes))
+    if workers == 1:
+        return choice, 1
+    share = min(thread_count(None), max(1, cores // workers))
+    return replace(choice, threads=choice.threads or share), workers
+
+
+@contextmanager
+def _pool(workers: int, evaluation: Evaluation, choice: EngineChoice) -> Iterator[ProcessPoolExecutor]:
+    """Start worker processes, on demand; whatever ends this block, or this process, ends them."""
+    spawn = get_context("spawn")  # a forked child would inherit locks that threads of this process hold
+    lifeline, end = spawn.Pipe(duplex=False)
+    with lifeline, ProcessPoolExecutor(workers, spawn, _begin, (lifeline, evaluation, choice)) as pool, end:
+        try:
+            yield pool
+            pool.shutdown()
+        except BrokenProcessPool as error:
+            raise EvaluationError(
+                f"one of {workers} worker processes died: it was killed, or the memory was used up",
+                hint="run with fewer --workers: each has an engine of its own",
+            ) from error
+
+
+def _score_all(pool: ProcessPoolExecutor, episodes: list[int]) -> Iterator[Outcome]:
+    """Score the episodes, from the moment on at which the first outcome is asked for."""
+    yield from pool.map(_score, episodes)
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """What a worker process works with; its engine is built by the first task, which can say what is wrong."""
+
+    evaluation: Evaluation
+    choice: EngineChoice
+
+    @cached_property
+    def ready(self) -> tuple[Engine, EngineSetup]:
+        engine = self.choice.load(self.evaluation.policy)
+        return engine, EngineSetup.warm_up(engine)
+
+
+_worker: _Worker  # in a worker process
+
+
+def _begin(lifeline: Connection, evaluation: Evaluation, choice: EngineChoice) -> None:
+    """Prepare a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent ends the lifeline
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    global _worker
+    _worker = _Worker(evaluation, choice)
+
+
+def _end_with(lifeline: Connection) -> None:
+    """End this process as soon as the parent closes the other end or is no more."""
+    lifeline.poll(None)
+    os._exit(1)
+
+
+def _set_up() -> EngineSetup:
+    return _worker.ready[1]
+
+
+def _score(index: int) -> Outcome:
+    return score_episode(_worker.evaluation, _worker.ready[0], index)
