@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from claim import Claim, Timing, run, times
-from contenders import CONTENDERS, EAGER, ENGINES, PRODUCT_FLOPS, PRODUCTS, contender
+from contenders import CONTENDERS, EAGER, ENGINES, PEAK_FLOPS, PEAKS, contender
 from episode import dataset, full_size_policy
 from flops import count_flops
 from worker import workers
@@ -69,39 +69,40 @@ def race(names: Sequence[str], batch: int, *, rounds: int, passes: int) -> dict[
 
 
 def print_race(raced: Mapping[str, Raced], batch: int, flops: int) -> None:
-    """Medians, spread, ratio to eager, error against eager, and arithmetic done against the matrix product's."""
+    """Medians, spread, ratio to eager, error against eager, operations per second, and their share of the peak."""
     eager = raced[EAGER]
-    deviation = eager.actions.std()
-    passes = len(eager.seconds)
+    passes, deviation = len(eager.seconds), eager.actions.std()
     print(f"\nbatch {batch}: {flops / 1e9:.1f} GFLOP a pass, median of {passes} passes, actions +-{deviation:.3f} rad")
-    print(f"{'':<42}{'ms':>8}{'IQR':>7}{'x eager':>9}{'max error':>11}{'GFLOP/s':>10}{'of product':>12}")
+    print(f"{'':<42}{'ms':>8}{'IQR':>7}{'GFLOP/s':>9}{'of peak':>9}{'x eager':>9}{'max error':>11}")
     for name, one in raced.items():
-        timing = one.timing
-        done = PRODUCT_FLOPS if name in PRODUCTS else flops
-        line = f"{name:<42}{timing.median * 1e3:>8.1f}{timing.spread * 1e3:>7.1f}"
-        if name in PRODUCTS:
-            print(f"{line}{'':>20}{done / timing.median / 1e9:>10.0f}")
-            continue
-        error = float(np.abs(one.actions - eager.actions).max())
-        exact = ENGINES.get(name, Precision.F32) is Precision.F32
-        assert not exact or error < EXACT * deviation, f"{name} is {error} rad off: its time means nothing"
-        share = share_of_product(raced, name, flops)
-        line += f"{timing.speedup(eager.timing):>9.2f}{error:>11.1e}{done / timing.median / 1e9:>10.0f}"
-        print(f"{line}{share:>12.0%}")
+        timing, done = one.timing, PEAK_FLOPS if name in PEAKS else flops
+        line = f"{name:<42}{timing.median * 1e3:>8.1f}{timing.spread * 1e3:>7.1f}{done / timing.median / 1e9:>9.0f}"
+        if name not in PEAKS:
+            error = checked_error(name, one, eager)
+            line += f"{share_of_peak(raced, name, flops):>9.0%}{timing.speedup(eager.timing):>9.2f}{error:>11.1e}"
+        print(line)
 
 
-def share_of_product(raced: Mapping[str, Raced], name: str, flops: int) -> float:
-    """A contender's operations per second as a share of the large matrix product's in its precision."""
+def checked_error(name: str, one: Raced, eager: Raced) -> float:
+    """Largest difference from eager lerobot's actions, radians. Only a lower precision may have one."""
+    error = float(np.abs(one.actions - eager.actions).max())
+    exact = ENGINES.get(name, Precision.F32) is Precision.F32
+    assert not exact or error < EXACT * eager.actions.std(), f"{name} is {error} rad off: its time means nothing"
+    return error
+
+
+def share_of_peak(raced: Mapping[str, Raced], name: str, flops: int) -> float:
+    """A contender's operations per second as a share of what bare convolutions reach in its precision."""
     precision = ENGINES.get(name, Precision.F32)
-    product = next(product for product, its in PRODUCTS.items() if its is precision)
-    return flops / raced[name].timing.median / (PRODUCT_FLOPS / raced[product].timing.median)
+    peak = next(peak for peak, its in PEAKS.items() if its is precision)
+    return flops / raced[name].timing.median / (PEAK_FLOPS / raced[peak].timing.median)
 
 
 def claims(raced: Mapping[int, Mapping[str, Raced]], flops: int) -> Iterable[Claim]:
     """One for each contender but eager lerobot, and one for the arithmetic. raced: batch size -> who ran."""
     single = raced[1]
     for name, one in single.items():
-        if name == EAGER or name in PRODUCTS:
+        if name == EAGER or name in PEAKS:
             continue
         ratios = {batch: others[name].timing.speedup(others[EAGER].timing) for batch, others in raced.items()}
         detail = f"{one.timing.median * 1e3:.0f} ms against {single[EAGER].timing.median * 1e3:.0f}"
@@ -109,10 +110,8 @@ def claims(raced: Mapping[int, Mapping[str, Raced]], flops: int) -> Iterable[Cla
         figure = f"{times(ratios[1])} ({detail}){more}"
         what = f"a chunk with {name}, against lerobot's eager `predict_action_chunk`"
         yield Claim.with_bar(what, ratios[1], BARS.get(name), figure)
-    shares = [f"{name} {share_of_product(single, name, flops):.0%}" for name in single if name not in PRODUCTS]
-    yield Claim(
-        "the same in operations per second, of a large matrix product's in the same precision", ", ".join(shares)
-    )
+    shares = [f"{name} {share_of_peak(single, name, flops):.0%}" for name in single if name not in PEAKS]
+    yield Claim("operations per second then, of what convolutions alone reach in the same precision", ", ".join(shares))
 
 
 if __name__ == "__main__":

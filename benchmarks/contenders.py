@@ -1,4 +1,4 @@
-"""Who runs the same network: lerobot in three ways, our engines, and the matrix product that bounds them all.
+"""Who runs the same network: lerobot in three ways, our engines, and the bare arithmetic that bounds them all.
 
 Each is built in a process of its own (worker.py) and holds its input; only the forward pass is timed.
 """
@@ -17,14 +17,15 @@ from lerobot_policy import LerobotPolicy, observation
 from worker import SkippedError
 
 from lerobot_inference.engine import EngineChoice
+from lerobot_inference.engine.base import thread_count
 from lerobot_inference.types import ActionChunk, FloatArray, Precision
 
 if TYPE_CHECKING:
     import torch
 
 EAGER = "lerobot, eager"
-MATRIX_SIZE = 4096
-PRODUCT_FLOPS = 2 * MATRIX_SIZE**3
+LAYERS, CHANNELS, HEIGHT, WIDTH, KERNEL = 4, 512, 30, 54, 3
+PEAK_FLOPS = LAYERS * 2 * HEIGHT * WIDTH * (CHANNELS * KERNEL) ** 2
 
 
 class Forward[T](NamedTuple):
@@ -106,32 +107,39 @@ def ours(batch: int, *, engine: str, precision: Precision = Precision.F32) -> Fo
     return Forward(lambda: loaded.predict(images, states), lambda chunk: chunk.actions)
 
 
-def matrix_product(_: int, *, precision: Precision) -> Forward[object]:
-    """A product of two MATRIX_SIZE-square matrices with OpenVINO: what this machine's arithmetic gives at best.
+def convolutions(_: int, *, precision: Precision) -> Forward[object]:
+    """Four large convolutions and nothing else, in OpenVINO: the most that this machine's arithmetic gives.
 
-    int8 is the kind that networks run: the left matrix is quantised on the way in, the right one beforehand.
+    They ran 5 to 20 % faster than a product of 4096-square matrices in the same precision. In int8 the activations
+    are quantised on the way, as in a quantised network; the weights are integers beforehand.
     """
     import openvino
     from openvino import opset13 as op
 
     rng = np.random.default_rng(0)
-    shape = [MATRIX_SIZE, MATRIX_SIZE]
-    left = op.parameter(shape, np.float32)
-    quantised, right = left, op.constant(rng.standard_normal(shape, np.float32))
-    if precision is Precision.INT8:
-        low, high, scale = np.float32(-1), np.float32(127 / 128), np.float32(1 / 128)
-        quantised = op.fake_quantize(left, low, high, low, high, 256)
-        integers = op.constant(rng.integers(-127, 128, shape).astype(np.int8))
-        right = op.multiply(op.convert(integers, "f32"), op.constant(scale))
-    model = openvino.Model([op.matmul(quantised, right, False, True)], [left], "product")
-    arithmetic = Precision.F32 if precision is Precision.F32 else Precision.BF16
-    request = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": arithmetic}).create_infer_request()
-    values = rng.standard_normal(shape, np.float32)
+    first = x = op.parameter([1, CHANNELS, HEIGHT, WIDTH], np.float32)
+    shape, border = [CHANNELS, CHANNELS, KERNEL, KERNEL], [KERNEL // 2, KERNEL // 2]
+    for _layer in range(LAYERS):
+        if precision is Precision.INT8:
+            low, high = np.float32(0), np.float32(2.55)
+            x = op.fake_quantize(x, low, high, low, high, 256)
+            integers = op.constant(rng.integers(-127, 128, shape).astype(np.int8))
+            weights = op.multiply(op.convert(integers, "f32"), op.constant(np.float32(2e-4)))
+        else:
+            weights = op.constant(rng.normal(0, 0.015, shape).astype(np.float32))
+        x = op.convolution(x, weights, [1, 1], border, border, [1, 1])
+    config = {
+        "INFERENCE_PRECISION_HINT": "f32" if precision is Precision.F32 else "bf16",
+        "INFERENCE_NUM_THREADS": thread_count(None),
+        "ENABLE_CPU_PINNING": False,
+    }
+    request = openvino.compile_model(openvino.Model([x], [first], "peak"), "CPU", config).create_infer_request()
+    values = rng.standard_normal((1, CHANNELS, HEIGHT, WIDTH), np.float32)
     nothing = np.empty((0, 0, 0), np.float32)
     return Forward(lambda: request.infer({0: values}, share_inputs=True, share_outputs=True), lambda _: nothing)
 
 
-PRODUCTS = {f"matrix product, {precision}": precision for precision in Precision}
+PEAKS = {f"convolutions alone, {precision}": precision for precision in Precision}
 """Name -> precision of the contenders that are no policy."""
 
 ENGINES = {
@@ -147,5 +155,5 @@ CONTENDERS: dict[str, Callable[[int], Forward[Any]]] = {
     "lerobot, inference_mode + channels_last": partial(lerobot_tuned, compiled=False),
     "lerobot, the same + torch.compile": partial(lerobot_tuned, compiled=True),
     **{name: partial(ours, engine=name.split()[0], precision=precision) for name, precision in ENGINES.items()},
-    **{name: partial(matrix_product, precision=precision) for name, precision in PRODUCTS.items()},
+    **{name: partial(convolutions, precision=precision) for name, precision in PEAKS.items()},
 }
