@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.engine import EngineChoice
 from lerobot_inference.engine.graph import build_graph
+from lerobot_inference.engine.openvino import import_openvino
 from lerobot_inference.engine.quantize import quantize
 from lerobot_inference.types import STATE, FloatArray, Precision, UInt8Array
 
@@ -23,7 +23,7 @@ STD = 0.003
 NORMALIZATIONS = ("MEAN_STD", "MIN_MAX")
 
 needs_bf16 = pytest.mark.skipif(
-    "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+    "BF16" not in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
     reason="this CPU has no bfloat16 arithmetic",
 )
 
@@ -76,7 +76,7 @@ def test_int8_keeps_joints_far_from_zero_in_f32(fine_policy: Checkpoint) -> None
 
 def predict(model: onnx.ModelProto, hint: str, images: UInt8Array, states: FloatArray) -> FloatArray:
     """As the engine of that precision would; a bundle of the int8 graph is what `export` makes."""
-    core = openvino.Core()
+    core = import_openvino().Core()
     supported = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     config = {"INFERENCE_PRECISION_HINT": hint if hint.upper() in supported else "f32", "ENABLE_CPU_PINNING": False}
     compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", config)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from threading import Lock
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 
@@ -33,7 +35,7 @@ class OpenVinoEngine(GraphEngine):
         self, policy: Policy, device: str, precision: Precision = Precision.F32, threads: int | None = None
     ) -> None:
         super().__init__(policy.spec, device, precision, threads)
-        core = _openvino().Core()
+        core = import_openvino().Core()
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "cpu":
             config |= {
@@ -70,7 +72,7 @@ build = OpenVinoEngine
 def available_devices() -> list[str]:
     """The devices OpenVINO finds on this machine. Raises UsageError when it isn't installed."""
     # Several of a kind are numbered: GPU.0, GPU.1.
-    found = {name.split(".")[0] for name in _openvino().Core().available_devices}
+    found = {name.split(".")[0] for name in import_openvino().Core().available_devices}
     return [device for device, plugin in PLUGINS.items() if plugin in found]
 
 
@@ -86,5 +88,10 @@ def _lower_precision(core: Any, precision: Precision) -> str:  # noqa: ANN401
     return "f32"
 
 
-def _openvino() -> Any:  # noqa: ANN401
+def import_openvino() -> Any:  # noqa: ANN401
+    """OpenVINO without its telemetry, which at every import writes to the home folder and reports to its makers.
+
+    Raises UsageError when it isn't installed.
+    """
+    cast(dict[str, ModuleType | None], sys.modules).setdefault("openvino_telemetry", None)  # as if not installed
     return require("openvino", EXTRA)
