@@ -8,9 +8,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from lerobot_inference.dataset.tables import read_table
+from lerobot_inference.dataset.tables import read_cells, read_table
 from lerobot_inference.errors import DatasetError
 from lerobot_inference.types import ImageShape, UInt8Array
 
@@ -20,11 +21,10 @@ def read_stills(
 ) -> Generator[UInt8Array]:
     """Yield an episode's frames `numbers` (ascending) as (H, W, 3) RGB; `rows` is the filter that selects the episode.
 
-    The compressed pictures of all wanted frames are held in memory.
     Raises DatasetError naming the file and the frame that can't be read.
     """
-    table = read_table(file, [camera, "frame_index"], rows & pc.field("frame_index").isin(list(numbers)))
-    for number, cell in zip(numbers, table[camera], strict=True):
+    cells = read_cells(file, camera, _places(file, rows & pc.field("frame_index").isin(list(numbers))))
+    for number, cell in zip(numbers, cells, strict=True):
         data = cell.as_py()["bytes"]
         if data is None:
             raise DatasetError(f"{file}: {camera} of frame {number} is not stored in the table")
@@ -37,3 +37,11 @@ def read_stills(
         if found != shape:
             raise DatasetError(f"{file}: {camera} of frame {number} is {found}, meta/info.json says {shape}")
         yield image.astype(np.uint8, copy=False)
+
+
+def _places(file: Path, rows: pc.Expression) -> list[int]:
+    """Where in the file, counted in rows from 0, the filter finds something."""
+    table = read_table(file, ["episode_index", "frame_index", "index"])
+    numbered = table.append_column("row", pa.array(range(table.num_rows)))
+    places: list[int] = numbered.filter(rows)["row"].to_pylist()
+    return places

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from lerobot_inference.errors import DatasetError
 
 INCOMPLETE = "the download or recording may be incomplete: fetch the dataset again"
+ROWS_AT_ONCE = 8
+BUFFER_BYTES = 1 << 16
 
 
 def read_table(path: Path, columns: Sequence[str], rows: pc.Expression | None = None) -> pa.Table:
@@ -21,12 +25,37 @@ def read_table(path: Path, columns: Sequence[str], rows: pc.Expression | None = 
 
     Raises DatasetError when the file is missing or damaged, or lacks a column.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            missing = [name for name in columns if name not in file.schema_arrow.names]
-        if missing:
-            raise DatasetError(f"{path}: no column {missing[0]!r}", hint=INCOMPLETE)
+    with _open(path, columns):
         return pq.read_table(path, columns=list(columns), filters=rows, partitioning=None)
+
+
+def read_cells(path: Path, column: str, rows: Sequence[int]) -> Generator[pa.Scalar]:
+    """Yield the cells of `column` in the file's `rows` (ascending from 0), with few of the others in memory.
+
+    How few the file decides, which is read by its pages. Raises as `read_table` does.
+    """
+    wanted = deque(rows)
+    with _open(path, [column]) as file:
+        end = 0
+        for group in range(file.num_row_groups):
+            start, end = end, end + file.metadata.row_group(group).num_rows
+            if not wanted or wanted[0] >= end:
+                continue
+            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=[column], use_threads=False):
+                while wanted and wanted[0] < start + len(batch):
+                    yield batch[column][wanted.popleft() - start]
+                start += len(batch)
+
+
+@contextmanager
+def _open(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
+    """Raise DatasetError when the file is missing or damaged (also while it is read), or lacks a column."""
+    try:
+        with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+            missing = [name for name in columns if name not in file.schema_arrow.names]
+            if missing:
+                raise DatasetError(f"{path}: no column {missing[0]!r}", hint=INCOMPLETE)
+            yield file
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: no such file", hint=INCOMPLETE) from error
     except (OSError, pa.ArrowException) as error:
