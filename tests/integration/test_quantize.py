@@ -12,6 +12,8 @@ import pytest
 from onnx import numpy_helper
 
 from lerobot_inference.checkpoint import Checkpoint
+from lerobot_inference.dataset import Dataset
+from lerobot_inference.engine import EngineChoice
 from lerobot_inference.engine.graph import build_graph
 from lerobot_inference.engine.quantize import quantize
 from lerobot_inference.engine.quantize.calibrate import Feeds, actions, channel_extremes
@@ -19,7 +21,10 @@ from lerobot_inference.engine.quantize.equalize import equalize
 from lerobot_inference.engine.quantize.network import Network
 from lerobot_inference.engine.quantize.recipe import SPARED
 from lerobot_inference.errors import DatasetError
-from lerobot_inference.types import ENVIRONMENT_STATE, STATE, FloatArray
+from lerobot_inference.export import ExportOptions, export
+from lerobot_inference.export.accuracy import Yardstick
+from lerobot_inference.export.int8 import calibration_frames
+from lerobot_inference.types import ENVIRONMENT_STATE, STATE, ActionMode, FloatArray, Precision
 
 WRIST = "observation.images.wrist"
 COLOR = "observation.images.color"
@@ -147,3 +152,34 @@ def test_the_weights_are_stored_in_a_quarter_of_the_bytes(graph: onnx.ModelProto
 def test_no_frame_is_an_error(checkpoint: Path) -> None:
     with pytest.raises(DatasetError, match="no recorded frame"):
         quantize(build_graph(Checkpoint.open(checkpoint)), [])
+
+
+def test_calibration_sees_every_episode_and_no_frame_that_is_scored(checkpoint: Path, dataset_folder: Path) -> None:
+    dataset = Dataset.open(dataset_folder)
+    yardstick = Yardstick.over(dataset, ActionMode.DELTA, most_frames=30)
+    scored = {index: set(steps) for index, steps in yardstick.episodes.items()}
+    seen = [feeds[STATE][0] for feeds in calibration_frames(dataset, Checkpoint.open(checkpoint).spec, scored, 12)]
+    assert len(seen) == 12
+    for index in dataset.episode_indices:
+        states = dataset.episode(index).states
+        frames = {number for number, state in enumerate(states) if any((state == other).all() for other in seen)}
+        assert frames
+        assert not frames & scored[index]
+
+
+def test_an_int8_bundle_says_what_it_costs_and_runs_on_either_engine(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    options = ExportOptions(precision=Precision.INT8, force=Precision.INT8)
+    bundle = export(Checkpoint.open(checkpoint), Dataset.open(dataset_folder), tmp_path / "bundle", options)
+    accuracy = bundle.manifest.accuracy
+    assert accuracy is not None
+    assert accuracy.limit == 0.02
+    assert accuracy.mae != accuracy.mae_f32
+    assert bundle.manifest.files["policy.weights"].size < 0.3 * 4 * Checkpoint.open(checkpoint).parameters
+    picture, state = np.full((1, 64, 96, 3), 90, np.uint8), np.zeros((1, 6), np.float32)
+    exact = EngineChoice("openvino").load(Checkpoint.open(checkpoint)).predict({COLOR: picture}, state).actions
+    for name in ("openvino", "onnxruntime"):
+        engine = EngineChoice(name).load(bundle)
+        assert engine.precision is Precision.INT8
+        assert np.abs(engine.predict({COLOR: picture}, state).actions - exact).max() < 0.2 * np.std(exact)

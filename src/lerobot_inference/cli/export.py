@@ -33,6 +33,7 @@ class ExportPrecision(StrEnum):
 
     F32 = "f32"
     BF16 = "bf16"
+    INT8 = "int8"
 
 
 def export(

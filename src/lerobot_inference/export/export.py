@@ -28,6 +28,7 @@ from lerobot_inference.evaluation.provenance import installed_versions
 from lerobot_inference.export.accuracy import Yardstick, measure_accuracy
 from lerobot_inference.export.contract import make_contract
 from lerobot_inference.export.history import read_evaluation, read_verdict
+from lerobot_inference.export.int8 import quantize_graph
 from lerobot_inference.export.parity import action_std, compare
 from lerobot_inference.export.readme import readme
 from lerobot_inference.files import atomic_folder
@@ -83,16 +84,18 @@ def export(
     contract = make_contract(checkpoint.spec, dataset, mode, options.inverted_joints)
     evaluation = read_evaluation(options.results, checkpoint) if options.results else None
     gate = read_verdict(options.registration, checkpoint) if options.registration else None
+    yardstick = Yardstick.over(dataset, mode)
     with atomic_folder(output) as folder:
         progress("export", 0, STAGES)
-        manifest = _write(checkpoint, dataset, contract, options, folder)
+        opset = _write_graph(checkpoint, yardstick, options.precision, folder, progress)
+        manifest = _write(checkpoint, dataset, contract, options, opset, folder)
         progress("export", 1, STAGES)
         # What is measured is what was written, opened as the robot will open it.
         engine = EngineChoice(options.engine).load(Bundle.open(folder))
         engine.warm_up()
         parity = _measure_parity(engine, checkpoint, dataset, progress) if options.verify else None
         progress("export", 2, STAGES)
-        accuracy = _measure_accuracy(engine, checkpoint, Yardstick.over(dataset, mode), options, progress)
+        accuracy = _measure_accuracy(engine, checkpoint, yardstick, options, progress)
         found = {"parity": parity, "accuracy": accuracy, "evaluation": evaluation, "gate": gate}
         reasons = {name: why for name, why in WHY_ABSENT.items() if found[name] is None}
         manifest.model_copy(update={"engine": engine.name, "reasons": reasons} | found).save(folder)
@@ -115,12 +118,11 @@ def _check(options: ExportOptions, output: Path) -> None:
 
 
 def _write(
-    checkpoint: Checkpoint, dataset: Dataset, contract: BundleContract, options: ExportOptions, folder: Path
+    checkpoint: Checkpoint, dataset: Dataset, contract: BundleContract, options: ExportOptions, opset: int, folder: Path
 ) -> BundleManifest:
-    """Write every file, and a manifest that has all but the measurements."""
+    """Write every file but the graph's, and a manifest that has all but the measurements."""
     policy, policy_revision = read_origin(checkpoint.folder)
     data, dataset_revision = read_origin(dataset.root)
-    opset = _write_graph(checkpoint, folder)
     _write_statistics(checkpoint, folder / STATISTICS_FILE)
     save_record(contract, folder / CONTRACT_FILE)
     text = readme(contract, policy, policy_revision, options.precision)
@@ -141,12 +143,17 @@ def _write(
     return manifest
 
 
-def _write_graph(checkpoint: Checkpoint, folder: Path) -> int:
+def _write_graph(
+    checkpoint: Checkpoint, yardstick: Yardstick, precision: Precision, folder: Path, progress: Progress
+) -> int:
     """Write the network and return its opset."""
     onnx = require("onnx", "onnxruntime")
     from lerobot_inference.engine.graph import write_graph
 
-    graph = onnx.load(write_graph(checkpoint, folder), load_external_data=False)
+    path = write_graph(checkpoint, folder)
+    if precision is Precision.INT8:
+        quantize_graph(path, checkpoint.spec, yardstick, progress)
+    graph = onnx.load(path, load_external_data=False)
     opset: int = next(opset.version for opset in graph.opset_import if not opset.domain)
     return opset
 
