@@ -78,6 +78,7 @@ def exported(policy: Path, recorded: Path, precision: Precision) -> Path:
         recipe.update(source.read_bytes())
     bundle = CACHE / f"{policy.name}_{precision}" / recipe.hexdigest()[:12]
     if not bundle.exists():
+        shutil.rmtree(bundle.parent, ignore_errors=True)  # of older code
         print(f"exporting {policy.name} in {precision} to {bundle} ...")
         command = [sys.executable, "-m", "lerobot_inference", "export", "--precision", precision]
         if precision is not Precision.F32:
