@@ -76,7 +76,7 @@ def test_predictions_are_those_of_lerobots_own_loop_and_the_printed_errors_follo
         assert np.abs(ours["predicted"] - predicted).max() < 1e-5
         assert np.array_equal(ours["ground_truth"], recorded)
         assert ours["inference_times"].shape == (30,)
-    error = predicted.astype(np.float64) - recorded
+        error = ours["predicted"].astype(np.float64) - recorded
     assert f"  MSE (all joints):   {np.mean(error**2):.6f}\n" in text
     assert f"  MAE (all joints):   {np.mean(np.abs(error)):.6f}\n" in text
 
