@@ -58,7 +58,7 @@ def backend(name: str) -> ModuleType:
 def _require(name: str, device: str, precision: Precision) -> None:
     """Raise UsageError unless the backend is installed, has the device and computes in the precision there."""
     module = backend(name)
-    require_device(name, device, module.available_devices())
+    require_device(device, module.available_devices())
     require_precision(name, device, precision, module.PRECISIONS[device])
 
 

@@ -72,12 +72,12 @@ def policy_precision(policy: Policy, wanted: Precision | None) -> Precision:
     return exported
 
 
-def require_device(backend: str, device: str, present: list[str]) -> None:
-    """Raise UsageError unless `device` is among those `present` for the backend."""
+def require_device(device: str, present: list[str]) -> None:
+    """Raise UsageError unless `device` is among those `present`."""
     if device not in present:
         raise UsageError(
             f"device {device!r} was asked for and is not available here",
-            hint=f"available to {backend}: {', '.join(present)}; pass --device {present[0]} to run there",
+            hint=f"available: {', '.join(present)}; pass --device {present[0]} to run there",
         )
 
 

@@ -16,6 +16,10 @@ from lerobot_inference.engine.base import check_chunk, check_inputs, thread_coun
 from lerobot_inference.errors import require
 from lerobot_inference.types import ENVIRONMENT_STATE, STATE, ActionChunk, FloatArray, PolicySpec, Precision, UInt8Array
 
+# Values of the graph: the tokens of joint and environment state, and what the encoder gives the decoder.
+VECTOR_TOKENS = "vector_tokens"
+MEMORY = "memory"
+
 
 class GraphEngine(ABC):
     """Checks what goes in and comes out, and takes the times; a backend only runs the graph."""

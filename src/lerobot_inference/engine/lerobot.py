@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class LerobotEngine:
                 hint="give the checkpoint that it was exported from, or another --engine",
             )
         self._torch = torch
+        self._lock = Lock()  # lerobot's processors keep the observation they are working on in themselves
         self.spec = policy.spec
         self.device = device
         self.precision = precision
@@ -66,7 +68,7 @@ class LerobotEngine:
         for name in self.spec.cameras:
             frames = torch.from_numpy(np.ascontiguousarray(images[name]))
             batch[name] = frames.permute(0, 3, 1, 2).contiguous().to(self.device).float() / 255
-        with torch.inference_mode():
+        with self._lock, torch.inference_mode():
             batch = self._preprocess(batch)
             preprocessed = self._now()
             normalised = self._policy.predict_action_chunk(batch)

@@ -14,6 +14,7 @@ from lerobot_inference.checkpoint import Policy
 from lerobot_inference.checkpoint.bundle import WEIGHTS_FILE
 from lerobot_inference.engine.graph_engine import GraphEngine, graph_file
 from lerobot_inference.engine.mapped_memory import release
+from lerobot_inference.engine.openvino_parts import cut
 from lerobot_inference.errors import UsageError, require
 from lerobot_inference.types import ACTION, FloatArray, Precision, UInt8Array
 
@@ -35,23 +36,32 @@ class OpenVinoEngine(GraphEngine):
         self, policy: Policy, device: str, precision: Precision = Precision.F32, threads: int | None = None
     ) -> None:
         super().__init__(policy.spec, device, precision, threads)
-        core = import_openvino().Core()
-        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        if device == "cpu":
-            config |= {
-                # The default on CPUs that have bfloat16 is to use it; f32 must be asked for.
-                "INFERENCE_PRECISION_HINT": "f32" if precision is Precision.F32 else _lower_precision(core, precision),
-                "INFERENCE_NUM_THREADS": self.threads,
-                "NUM_STREAMS": 1,
-                "ENABLE_CPU_PINNING": False,  # pinned threads stall every other thread pool of the process
-            }
-        elif precision is Precision.F32:
-            config["INFERENCE_PRECISION_HINT"] = "f32"
+        openvino = import_openvino()
+        core = openvino.Core()
         with graph_file(policy, EXTRA) as file:
-            compiled = core.compile_model(core.read_model(file), PLUGINS[device], config)
-            self._request = compiled.create_infer_request()
+            model = core.read_model(file)
+            if precision is Precision.F32:
+                parts = [(model, "f32")]
+            else:
+                lower = _lower_precision(core, device, precision)
+                parts = list(zip(cut(openvino, model), ("f32", lower, "f32"), strict=True))
+            self._requests = [
+                core.compile_model(part, PLUGINS[device], self._settings(hint)).create_infer_request()
+                for part, hint in parts
+            ]
             self._weights = file.with_name(WEIGHTS_FILE)
         self._lock = Lock()  # a request runs one inference at a time
+
+    def _settings(self, hint: str) -> dict[str, Any]:
+        # The default on CPUs that have bfloat16 is to use it: the precision is always named.
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+        if self.device != "cpu":
+            return settings
+        return settings | {
+            "INFERENCE_NUM_THREADS": self.threads,
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # pinned threads stall every other thread pool of the process
+        }
 
     def warm_up(self) -> float:
         """See Engine. The first pass packs the weights as the CPU likes them; the file's own are not read again."""
@@ -60,9 +70,13 @@ class OpenVinoEngine(GraphEngine):
         return took
 
     def _run(self, feeds: Mapping[str, UInt8Array | FloatArray]) -> FloatArray:
+        values: dict[str, Any] = dict(feeds)
         with self._lock:
-            result = self._request.infer(dict(feeds), share_inputs=True)
-            actions: FloatArray = np.array(result[ACTION])
+            for request in self._requests:
+                names = [put.get_any_name() for put in request.model_inputs]
+                result = request.infer({name: values[name] for name in names}, share_inputs=True)
+                values |= {put.get_any_name(): result[put] for put in request.model_outputs}
+            actions: FloatArray = np.array(values[ACTION])
         return actions
 
 
@@ -76,10 +90,11 @@ def available_devices() -> list[str]:
     return [device for device, plugin in PLUGINS.items() if plugin in found]
 
 
-def _lower_precision(core: Any, precision: Precision) -> str:  # noqa: ANN401
-    """bfloat16; for an int8 policy only where the CPU has it."""
-    if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        return "bf16"
+def _lower_precision(core: Any, device: str, precision: Precision) -> str:  # noqa: ANN401
+    """What isn't int8 is computed in: bfloat16, or half precision on a GPU or NPU; for int8 only where it is there."""
+    wanted = "BF16" if device == "cpu" else "FP16"
+    if wanted in core.get_property(PLUGINS[device], "OPTIMIZATION_CAPABILITIES"):
+        return "bf16" if device == "cpu" else "f16"
     if precision is Precision.BF16:
         raise UsageError(
             "this CPU has no bfloat16 arithmetic",

@@ -66,6 +66,12 @@ class GraphBuilder:
         self._nodes.append(node)
         return names
 
+    def named(self, value: str, name: str) -> str:
+        """Call `value`, which nothing reads yet, `name`: a place where a runtime may cut the graph."""
+        node = next(node for node in reversed(self._nodes) if value in node.output)
+        node.output[list(node.output).index(value)] = name
+        return name
+
     def linear(self, x: str, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> str:
         """Tokens x (..., I) @ weight (O, I) transposed + bias (broadcast to (..., O))."""
         return self.op("Add", self.op("MatMul", x, self.constant(weight.T)), self.constant(bias))

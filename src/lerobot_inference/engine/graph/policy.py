@@ -17,6 +17,7 @@ from lerobot_inference.engine.graph.positions import image_positions
 from lerobot_inference.engine.graph.scaling import Scaling, emit_actions
 from lerobot_inference.engine.graph.transformer import ACTIVATIONS, Linear, emit_decoder, emit_encoder
 from lerobot_inference.engine.graph.weights import Array, Weights
+from lerobot_inference.engine.graph_engine import MEMORY, VECTOR_TOKENS
 from lerobot_inference.errors import CheckpointError
 from lerobot_inference.files import storage_errors
 from lerobot_inference.types import ACTION, ENVIRONMENT_STATE, STATE, ImageShape
@@ -56,7 +57,7 @@ def _build(graph: GraphBuilder, weights: Weights, checkpoint: Checkpoint) -> onn
         tokens.append(tokens_of_camera)
         positions = np.concatenate([positions, positions_of_camera])
     x = graph.op("Concat", *tokens, axis=1)
-    memory = emit_encoder(graph, weights, config, x, positions)
+    memory = graph.named(emit_encoder(graph, weights, config, x, positions), MEMORY)
     x = emit_decoder(graph, weights, config, memory, positions)
     graph.scope("action_head")
     head = Linear.read(weights, "action_head", spec.action_dim, config.dim_model)
@@ -105,7 +106,7 @@ def _vector_tokens(graph: GraphBuilder, weights: Weights, checkpoint: Checkpoint
     vector = graph.op("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     tokens = graph.linear(vector, _block_diagonal(blocks), np.concatenate(biases))
     positions = weights.take("encoder_1d_feature_pos_embed.weight", len(blocks), width)
-    return graph.reshape(tokens, [0, len(blocks), width]), positions
+    return graph.named(graph.reshape(tokens, [0, len(blocks), width]), VECTOR_TOKENS), positions
 
 
 def _block_diagonal(blocks: list[Array]) -> Array:
