@@ -30,6 +30,7 @@ from lerobot_inference.files import sha256_file  # noqa: E402
 from lerobot_inference.types import FloatArray, Precision, UInt8Array  # noqa: E402
 
 FRAMES = 668
+HELD_OUT = 60
 SIZE = (480, 848)
 CHUNK = 100
 QUICK_STEPS = range(0, FRAMES, 50)  # the first frame of every chunk is among them
@@ -64,6 +65,18 @@ def demo() -> tuple[Path, Path]:
     prepare = runpy.run_path(str(REPOSITORY / "scripts/demo.py"))["prepare"]
     recorded, policy = prepare([])
     return recorded, policy
+
+
+def held_out() -> Path:
+    """HELD_OUT further episodes of the demo's task, which neither training nor calibration has seen; about a minute."""
+    from lerobot_inference.sim.record import record
+    from lerobot_inference.sim.train import DEMO_IMAGE
+
+    root = CACHE / "held_out"
+    if not root.exists():
+        print(f"recording {HELD_OUT} episodes to {root} ...")
+        record(root, HELD_OUT, seed=4242, image=DEMO_IMAGE)
+    return root
 
 
 def exported(policy: Path, recorded: Path, precision: Precision) -> Path:

@@ -15,7 +15,7 @@ from lerobot_writer import write_dataset
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.engine import load_engine
+from lerobot_inference.engine import EngineChoice
 from lerobot_inference.errors import DatasetError, EvaluationError
 from lerobot_inference.evaluation.evaluate import evaluate
 from lerobot_inference.evaluation.plan import EvaluationPlan
@@ -64,7 +64,7 @@ def recorded_future(dataset: Dataset, chunk_size: int) -> Answer:
 def score(checkpoint: Path, dataset: Path, output: Path, answer: Answer | None = None, **options: Any) -> EvalResults:
     policy, data = Checkpoint.open(checkpoint), Dataset.open(dataset)
     plan = EvaluationPlan.make(policy, data, **options)
-    engine = KnownPolicy(policy.spec, answer) if answer else load_engine("lerobot", policy, "cpu")
+    engine = KnownPolicy(policy.spec, answer) if answer else EngineChoice("lerobot", "cpu").load(policy)
     return evaluate(policy, data, engine, output, plan)
 
 

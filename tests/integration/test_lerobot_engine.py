@@ -12,7 +12,7 @@ import torch
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.control import make_schedule
-from lerobot_inference.engine import load_engine
+from lerobot_inference.engine import EngineChoice
 from lerobot_inference.engine.lerobot import LerobotEngine
 from lerobot_inference.errors import CheckpointError, EngineError, UsageError
 from lerobot_inference.types import FloatArray, UInt8Array
@@ -62,7 +62,7 @@ def test_engine_and_schedule_together_are_lerobots_select_action(
 ) -> None:
     folder = checkpoint_factory(**options)
     images, states = observations(20)
-    engine = load_engine("lerobot", Checkpoint.open(folder), "cpu")
+    engine = EngineChoice("lerobot", "cpu").load(Checkpoint.open(folder))
     schedule = make_schedule(engine.spec)
     actions = []
     for image, state in zip(images, states, strict=True):
@@ -99,7 +99,7 @@ def test_a_checkpoint_trained_on_cuda_runs_on_the_cpu(checkpoint_factory: Callab
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what the test wants absent")
 def test_an_absent_device_is_an_error_that_names_the_present_ones(checkpoint: Path) -> None:
     with pytest.raises(UsageError, match="'cuda' was asked for and is not available") as caught:
-        load_engine("lerobot", Checkpoint.open(checkpoint), "cuda")
+        EngineChoice("lerobot", "cuda").load(Checkpoint.open(checkpoint))
     assert caught.value.exit_code == 2
     assert "cpu" in str(caught.value.hint)
 
@@ -107,7 +107,7 @@ def test_an_absent_device_is_an_error_that_names_the_present_ones(checkpoint: Pa
 @pytest.mark.parametrize(("name", "device"), [("tensorflow", "cpu"), ("lerobot", "tpu")])
 def test_an_unknown_engine_or_device_is_a_usage_error(checkpoint: Path, name: str, device: str) -> None:
     with pytest.raises(UsageError, match="is unknown"):
-        load_engine(name, Checkpoint.open(checkpoint), device)
+        EngineChoice(name, device).load(Checkpoint.open(checkpoint))
 
 
 def test_an_image_of_another_size_is_refused_and_not_resized(engine: LerobotEngine) -> None:

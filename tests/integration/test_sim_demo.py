@@ -8,7 +8,7 @@ import pytest
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.engine import load_engine
+from lerobot_inference.engine import EngineChoice
 from lerobot_inference.engine.base import Engine
 from lerobot_inference.evaluation.evaluate import evaluate
 from lerobot_inference.evaluation.plan import EvaluationPlan
@@ -26,7 +26,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(policy: Path) -> Engine:
-    return load_engine("lerobot", Checkpoint.open(policy), "cpu")
+    return EngineChoice("lerobot", "cpu").load(Checkpoint.open(policy))
 
 
 def test_on_held_out_episodes_it_is_far_better_than_holding_still_and_than_the_mean_action(

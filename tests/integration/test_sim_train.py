@@ -13,7 +13,7 @@ from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.factory import make_pre_post_processors
 
 from lerobot_inference.checkpoint import Checkpoint
-from lerobot_inference.engine import load_engine
+from lerobot_inference.engine import EngineChoice
 from lerobot_inference.errors import UsageError
 from lerobot_inference.sim.cell import CAMERA
 from lerobot_inference.sim.policy import write_full_size_policy
@@ -134,7 +134,7 @@ def test_a_policy_for_another_robot_is_refused() -> None:
 
 
 def test_an_untrained_policy_closes_the_loop_and_fails(trained: TrainSummary) -> None:
-    engine = load_engine("lerobot", Checkpoint.open(trained.output), "cpu")
+    engine = EngineChoice("lerobot", "cpu").load(Checkpoint.open(trained.output))
     results = rollout(engine, str(trained.output), episodes=2, seed=0)
     assert results.successes == 0
     assert results == type(results).model_validate_json(results.model_dump_json())

@@ -18,7 +18,6 @@ from lerobot_inference.errors import UsageError
 EXTRAS = {
     "openvino": ("onnx", "openvino"),
     "onnxruntime": ("onnx", "onnxruntime"),
-    "int8": ("nncf",),
     "lerobot": ("lerobot", "torch"),
     "hub": ("huggingface_hub",),
     "report": ("matplotlib",),

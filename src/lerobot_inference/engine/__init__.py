@@ -74,10 +74,3 @@ def _fastest(device: str, precision: Precision) -> str:
     messages = dict.fromkeys(error.message for error in refusals.values())
     hints = dict.fromkeys(error.hint for error in refusals.values() if error.hint)
     raise UsageError(f"no engine runs {precision} on {device!r} here: {'; '.join(messages)}", hint="; or ".join(hints))
-
-
-def load_engine(
-    name: str, policy: Policy, device: str, *, precision: Precision | None = None, threads: int | None = None
-) -> Engine:
-    """EngineChoice(...).load(policy)."""
-    return EngineChoice(name, device, precision, threads).load(policy)

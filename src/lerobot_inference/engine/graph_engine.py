@@ -16,8 +16,10 @@ from lerobot_inference.engine.base import check_chunk, check_inputs, thread_coun
 from lerobot_inference.errors import require
 from lerobot_inference.types import ENVIRONMENT_STATE, STATE, ActionChunk, FloatArray, PolicySpec, Precision, UInt8Array
 
-# Values of the graph: the tokens of joint and environment state, and what the encoder gives the decoder.
-VECTOR_TOKENS = "vector_tokens"
+# Values of the graph: a camera's tokens (with its feature's name behind), the encoder's tokens after their first
+# attention, and what the encoder gives the decoder.
+CAMERA_TOKENS = "tokens:"
+FIRST_ATTENTION = "first_attention"
 MEMORY = "memory"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from threading import Lock
 from types import ModuleType
 from typing import Any, cast
@@ -44,12 +45,12 @@ class OpenVinoEngine(GraphEngine):
                 parts = [(model, "f32")]
             else:
                 lower = _lower_precision(core, device, precision)
-                parts = list(zip(cut(openvino, model), ("f32", lower, "f32"), strict=True))
+                parts = [(part, "f32" if sensitive else lower) for part, sensitive in cut(openvino, model)]
             self._requests = [
                 core.compile_model(part, PLUGINS[device], self._settings(hint)).create_infer_request()
                 for part, hint in parts
             ]
-            self._weights = file.with_name(WEIGHTS_FILE)
+            self._unpacked: Path | None = file.with_name(WEIGHTS_FILE)
         self._lock = Lock()  # a request runs one inference at a time
 
     def _settings(self, hint: str) -> dict[str, Any]:
@@ -63,12 +64,6 @@ class OpenVinoEngine(GraphEngine):
             "ENABLE_CPU_PINNING": False,  # pinned threads stall every other thread pool of the process
         }
 
-    def warm_up(self) -> float:
-        """See Engine. The first pass packs the weights as the CPU likes them; the file's own are not read again."""
-        took = super().warm_up()
-        release(self._weights)
-        return took
-
     def _run(self, feeds: Mapping[str, UInt8Array | FloatArray]) -> FloatArray:
         values: dict[str, Any] = dict(feeds)
         with self._lock:
@@ -77,6 +72,9 @@ class OpenVinoEngine(GraphEngine):
                 result = request.infer({name: values[name] for name in names}, share_inputs=True)
                 values |= {put.get_any_name(): result[put] for put in request.model_outputs}
             actions: FloatArray = np.array(values[ACTION])
+            if self._unpacked:  # the first pass packed the weights its own way and needs the file's no more
+                release(self._unpacked)
+                self._unpacked = None
         return actions
 
 

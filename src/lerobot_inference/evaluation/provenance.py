@@ -17,7 +17,7 @@ from lerobot_inference.evaluation.results import EvalResults, Provenance
 from lerobot_inference.sources import read_origin
 from lerobot_inference.types import Precision
 
-PACKAGES = ("lerobot-inference", "lerobot", "torch", "onnx", "onnxruntime", "openvino", "nncf", "numpy", "av")
+PACKAGES = ("lerobot-inference", "lerobot", "torch", "onnx", "onnxruntime", "openvino", "numpy", "av")
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,16 @@ class Yardstick:
     episodes: Mapping[int, range]
 
     @classmethod
-    def over(cls, dataset: Dataset, action_mode: ActionMode, most_frames: int = MOST_FRAMES) -> Yardstick:
-        """About `most_frames` frames of up to 20 episodes. Raises DatasetError when nothing can be scored."""
+    def over(
+        cls,
+        dataset: Dataset,
+        action_mode: ActionMode,
+        most_frames: int = MOST_FRAMES,
+        most_episodes: int = MOST_EPISODES,
+    ) -> Yardstick:
+        """About so many frames of up to so many episodes, spread. Raises DatasetError when nothing can be scored."""
         indices = dataset.episode_indices
-        count = min(len(indices), MOST_EPISODES)
+        count = min(len(indices), most_episodes)
         chosen = [indices[k * len(indices) // count] for k in range(count)]
         lengths = {index: dataset.episode(index).scored_length for index in chosen}
         stride = max(1, math.ceil(sum(lengths.values()) / most_frames))

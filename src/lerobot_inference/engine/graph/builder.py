@@ -67,7 +67,7 @@ class GraphBuilder:
         return names
 
     def named(self, value: str, name: str) -> str:
-        """Call `value`, which nothing reads yet, `name`: a place where a runtime may cut the graph."""
+        """Call `value`, which nothing reads yet, `name`; return it. A runtime may cut the graph there."""
         node = next(node for node in reversed(self._nodes) if value in node.output)
         node.output[list(node.output).index(value)] = name
         return name

@@ -17,7 +17,7 @@ from lerobot_inference.engine.graph.positions import image_positions
 from lerobot_inference.engine.graph.scaling import Scaling, emit_actions
 from lerobot_inference.engine.graph.transformer import ACTIVATIONS, Linear, emit_decoder, emit_encoder
 from lerobot_inference.engine.graph.weights import Array, Weights
-from lerobot_inference.engine.graph_engine import MEMORY, VECTOR_TOKENS
+from lerobot_inference.engine.graph_engine import CAMERA_TOKENS, MEMORY
 from lerobot_inference.errors import CheckpointError
 from lerobot_inference.files import storage_errors
 from lerobot_inference.types import ACTION, ENVIRONMENT_STATE, STATE, ImageShape
@@ -106,7 +106,7 @@ def _vector_tokens(graph: GraphBuilder, weights: Weights, checkpoint: Checkpoint
     vector = graph.op("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     tokens = graph.linear(vector, _block_diagonal(blocks), np.concatenate(biases))
     positions = weights.take("encoder_1d_feature_pos_embed.weight", len(blocks), width)
-    return graph.named(graph.reshape(tokens, [0, len(blocks), width]), VECTOR_TOKENS), positions
+    return graph.reshape(tokens, [0, len(blocks), width]), positions
 
 
 def _block_diagonal(blocks: list[Array]) -> Array:
@@ -133,6 +133,7 @@ def _camera_tokens(graph: GraphBuilder, weights: Weights, checkpoint: Checkpoint
         features = backbone.emit(graph, picture, scale)
         features = graph.op("Conv", features, graph.constant(projection), graph.constant(bias), kernel_shape=[1, 1])
         cells = graph.op("Transpose", graph.reshape(features, [0, width, -1]), perm=[0, 2, 1])
+        cells = graph.named(cells, CAMERA_TOKENS + name)
         result.append((cells, image_positions(backbone.feature_size(shape), width)))
     return result
 

@@ -9,6 +9,7 @@ import numpy as np
 from lerobot_inference.checkpoint import ActConfig
 from lerobot_inference.engine.graph.builder import GraphBuilder, inverse_sqrt, layer_norm
 from lerobot_inference.engine.graph.weights import Array, Weights
+from lerobot_inference.engine.graph_engine import FIRST_ATTENTION
 
 ACTIVATIONS = {"relu": "Relu", "gelu": "Gelu"}
 
@@ -134,9 +135,13 @@ def emit_encoder(graph: GraphBuilder, weights: Weights, config: ActConfig, x: st
         norm1, norm2 = (Norm.read(weights, f"{name}.norm{place}", config.dim_model) for place in (1, 2))
         if config.pre_norm:
             x = graph.op("Add", x, attention.self_attention(graph, norm1.emit(graph, x), positions))
-            x = graph.op("Add", x, feed_forward.emit(graph, norm2.emit(graph, x)))
         else:
             x = norm1.emit(graph, graph.op("Add", x, attention.self_attention(graph, x, positions)))
+        if not number:
+            x = graph.named(x, FIRST_ATTENTION)
+        if config.pre_norm:
+            x = graph.op("Add", x, feed_forward.emit(graph, norm2.emit(graph, x)))
+        else:
             x = norm2.emit(graph, graph.op("Add", x, feed_forward.emit(graph, x)))
     if config.pre_norm:
         x = Norm.read(weights, "encoder.norm", config.dim_model).emit(graph, x)

@@ -70,9 +70,9 @@ class Network:
         for node in graph.node:
             for name in node.input:
                 self.readers[name].append(node)
-        sizes = _sizes(model)
+        self._sizes = _sizes(model)
         self.layers = [
-            Layer(node, self._macs(node, sizes))
+            Layer(node, self._macs(node))
             for node in graph.node
             if node.op_type in LAYERS and self.is_constant(node.input[1]) and not self.is_constant(node.input[0])
         ]
@@ -97,6 +97,20 @@ class Network:
             [put.name for put in graph.output], forward=False
         )
 
+    def of_the_last_stage(self) -> set[str]:
+        """Names of the convolutions whose feature maps are as coarse as those that become tokens."""
+        cells = {
+            layer.name: self._sizes[layer.node.output[0]] // self._constants[layer.weight].dims[0]
+            for layer in self.layers
+            if layer.is_convolution
+        }
+        coarsest = {
+            cells[layer.name]
+            for layer in self.layers
+            if layer.is_convolution and any(node.op_type == "Reshape" for node in self.readers[layer.node.output[0]])
+        }
+        return {name for name, count in cells.items() if count in coarsest}
+
     def _first_layers(self, values: list[str], *, forward: bool) -> set[str]:
         """The first layers met from `values`, past elementwise nodes."""
         met: set[str] = set()
@@ -110,10 +124,10 @@ class Network:
                     values.extend(node.output if forward else node.input)
         return met
 
-    def _macs(self, node: onnx.NodeProto, sizes: dict[str, int]) -> int:
+    def _macs(self, node: onnx.NodeProto) -> int:
         weight = self._constants[node.input[1]].dims
         per_output: int = math.prod(weight[1:]) if node.op_type == "Conv" else weight[0]
-        return sizes[node.output[0]] * per_output
+        return self._sizes[node.output[0]] * per_output
 
 
 def _sizes(model: onnx.ModelProto) -> dict[str, int]:
