@@ -108,11 +108,17 @@ def test_a_config_value_that_cannot_be_names_its_field(folder: Path, changes: di
     refused(folder, message)
 
 
-def test_an_input_that_no_robot_here_can_give_is_refused(folder: Path) -> None:
+def test_an_input_of_another_kind_is_refused(folder: Path) -> None:
     inputs = json.loads((folder / "config.json").read_text())["input_features"]
-    inputs["observation.environment_state"] = {"type": "ENV", "shape": [4]}
+    inputs["observation.force"] = {"type": "STATE", "shape": [4]}
     edit_json(folder / "config.json", input_features=inputs)
-    refused(folder, "input_features.observation.environment_state is ENV; only 'observation.state' and cameras")
+    refused(folder, "input_features.observation.force is STATE; only 'observation.state'")
+
+
+def test_a_policy_that_sees_nothing_is_refused(folder: Path) -> None:
+    state = json.loads((folder / "config.json").read_text())["input_features"]["observation.state"]
+    edit_json(folder / "config.json", input_features={"observation.state": state})
+    refused(folder, "input_features has no camera")
 
 
 def test_missing_weights_are_refused(folder: Path) -> None:

@@ -111,6 +111,12 @@ def test_the_contract_is_what_dataset_and_checkpoint_say(
     assert envelope.std == pytest.approx(recorded.std(axis=0), abs=1e-6)
 
 
+def test_whoever_runs_the_robots_container_may_read_the_bundle(verified: Bundle) -> None:
+    for path in verified.folder.iterdir():
+        assert path.stat().st_mode & 0o044 == 0o044, path
+    assert verified.folder.stat().st_mode & 0o055 == 0o055
+
+
 def test_exporting_twice_gives_the_same_bytes(checkpoint: Path, dataset_folder: Path, tmp_path: Path) -> None:
     first, second = (exported(checkpoint, dataset_folder, tmp_path / name) for name in ("first", "second"))
     assert first.manifest == second.manifest

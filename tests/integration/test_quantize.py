@@ -84,23 +84,26 @@ def test_actions_on_other_frames_move_by_a_small_part_of_what_the_observation_mo
     assert 0 < np.sqrt(np.mean((moved - exact) ** 2)) < 0.25 * effect
 
 
-def test_what_is_somewhat_beyond_the_calibration_frames_is_not_cut_off(
+def test_a_value_may_reach_half_as_far_again_as_on_the_calibration_frames(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = build_graph(Checkpoint.open(checkpoint))
-    unseen = observe(graph, 8, seed=1)
-    calm = [feeds | {STATE: 0.7 * feeds[STATE], COLOR: softened(feeds[COLOR])} for feeds in observe(graph, 8)]
-    exact = actions(graph, unseen)
-    errors = {}
-    for headroom in (recipe.HEADROOM, np.float32(1)):
-        monkeypatch.setattr(recipe, "HEADROOM", headroom)
-        errors[float(headroom)] = np.sqrt(np.mean((actions(quantize(graph, calm), unseen) - exact) ** 2))
-    assert errors[1.5] < 0.7 * errors[1.0]
+    monkeypatch.setattr(recipe, "SPARED", 0.0)
+    wide = steps(quantize(graph, observe(graph, 4)))
+    monkeypatch.setattr(recipe, "HEADROOM", np.float32(1))
+    narrow = steps(quantize(graph, observe(graph, 4)))
+    assert len(wide) > 10
+    assert wide == pytest.approx({value: 1.5 * step for value, step in narrow.items()})
 
 
-def softened(picture: Any) -> Any:
-    """With 0.7 of its contrast."""
-    return (127 + 0.7 * (picture.astype(np.float32) - 127)).astype(np.uint8)
+def steps(model: onnx.ModelProto) -> dict[str, float]:
+    """Value -> the size of its int8 steps."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    return {
+        node.input[0]: float(numpy_helper.to_array(constants[node.input[1]]).item())
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear"
+    }
 
 
 def test_openvino_and_onnxruntime_read_the_same_file_alike(graph: onnx.ModelProto, int8: onnx.ModelProto) -> None:
@@ -196,7 +199,8 @@ def test_an_int8_bundle_says_what_it_costs_and_runs_on_either_engine(
     assert accuracy is not None
     assert accuracy.limit == 0.02
     assert accuracy.mae != accuracy.mae_f32
-    assert bundle.manifest.files["policy.weights"].size < 0.3 * 4 * Checkpoint.open(checkpoint).parameters
+    # Three quarters of a ResNet-18's weights are in its last stage, which stays as it is.
+    assert bundle.manifest.files["policy.weights"].size < 0.85 * 4 * Checkpoint.open(checkpoint).parameters
     picture, state = np.full((1, 64, 96, 3), 90, np.uint8), np.zeros((1, 6), np.float32)
     exact = EngineChoice("openvino").load(Checkpoint.open(checkpoint)).predict({COLOR: picture}, state).actions
     for name in ("openvino", "onnxruntime"):

@@ -89,7 +89,8 @@ def evaluate(
 
 def summary_table(results: EvalResults) -> Table:
     """For each protocol the policy's error above that of every baseline; `worse` is a baseline's MSE over its."""
-    title = f"{results.policy_repo_id} on {results.dataset_repo_id}, {results.episodes_evaluated} episodes"
+    ran = f"{results.provenance.engine} {results.provenance.precision} on {results.provenance.device}"
+    title = f"{results.policy_repo_id} on {results.dataset_repo_id}, {results.episodes_evaluated} episodes, {ran}"
     table = Table(title=title, title_justify="left")
     table.add_column("predictor")
     for heading in ("MSE", "MAE (mrad)", "worse"):

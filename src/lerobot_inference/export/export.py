@@ -45,6 +45,8 @@ WHY_ABSENT = {
     "gate": "exported without --registration",
 }
 
+READABLE = 0o644  # some writers leave files to their owner alone; the robot's container runs as somebody else
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -127,6 +129,8 @@ def _write(
     save_record(contract, folder / CONTRACT_FILE)
     text = readme(contract, policy, policy_revision, options.precision)
     (folder / README_FILE).write_text(text, encoding="utf-8")
+    for name in CONTENT:
+        (folder / name).chmod(READABLE)
     manifest = BundleManifest(
         policy_source=policy,
         policy_revision=policy_revision,
