@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lerobot_inference.checkpoint import Checkpoint
+from lerobot_inference.checkpoint import open_policy
 from lerobot_inference.cli.console import console, errors, progress_display
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import Engine, EngineChoice
@@ -36,9 +36,9 @@ def offline(
     dataset = Dataset.open(dataset_dir)
     recorded = dataset.episode(episode)
     steps = select_steps(recorded, start_frame, num_steps)
-    checkpoint = Checkpoint.open(_policy_folder(policy_repo))
-    check_fit(checkpoint, dataset)
-    engine = EngineChoice(device=device).load(checkpoint)
+    policy = open_policy(_policy_folder(policy_repo))
+    check_fit(policy, dataset)
+    engine = EngineChoice(device=device).load(policy)
     console.print(
         f"Episode {episode}: {recorded.length} frames, starting at frame {start_frame}, testing {len(steps)} steps",
         highlight=False,
