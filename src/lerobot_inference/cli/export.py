@@ -28,22 +28,14 @@ class BundleEngine(StrEnum):
     ONNXRUNTIME = "onnxruntime"
 
 
-class ExportPrecision(StrEnum):
-    """The precisions that can be exported."""
-
-    F32 = "f32"
-    BF16 = "bf16"
-    INT8 = "int8"
-
-
 def export(
     policy: Annotated[Path, typer.Option(help="Folder of the lerobot ACT checkpoint.")],
     dataset: Annotated[Path, typer.Option(help="Folder of a LeRobot v3 dataset that fits it.")],
     output: Annotated[Path, typer.Option(help="Folder for the bundle.")] = Path("bundle"),
     verify: Annotated[bool, typer.Option("--verify", help="Compare with lerobot's own engine.")] = False,
     engine: Annotated[BundleEngine, typer.Option(help="What it is measured with.")] = BundleEngine.AUTO,
-    precision: Annotated[ExportPrecision, typer.Option(help="The network's arithmetic.")] = ExportPrecision.F32,
-    force: Annotated[ExportPrecision | None, typer.Option(help="The precision whose loss you accept.")] = None,
+    precision: Annotated[Precision, typer.Option(help="The network's arithmetic.")] = Precision.F32,
+    force: Annotated[Precision | None, typer.Option(help="The precision whose loss you accept.")] = None,
     action_mode: Annotated[ActionModeChoice, typer.Option(help="What an action means.")] = ActionModeChoice.AUTO,
     inverted_joints: Annotated[
         str | None, typer.Option(help="Joints that the robot itself counts the other way, such as joint_1,joint_2.")
@@ -55,9 +47,9 @@ def export(
     """Write a policy as a bundle: what a robot without torch runs, sealed, with what it needs and how exact it is."""
     options = ExportOptions(
         engine=engine.value,
-        precision=Precision(precision.value),
+        precision=precision,
         verify=verify,
-        force=Precision(force.value) if force else None,
+        force=force,
         action_mode=None if action_mode is ActionModeChoice.AUTO else ActionMode(action_mode.value),
         inverted_joints=tuple(inverted_joints.split(",")) if inverted_joints else (),
         results=results,

@@ -44,8 +44,11 @@ class EngineChoice:
             raise UsageError(f"device {self.device!r} is unknown", hint=f"choose one of: {', '.join(DEVICES)}")
         if self.name not in ENGINES:
             raise UsageError(f"engine {self.name!r} is unknown", hint=f"choose one of: {', '.join(ENGINES)}")
-        name = _fastest(self.device, precision) if self.name == AUTO else self.name
-        _require(name, self.device, precision)
+        name = self.name
+        if name == AUTO:
+            name = _fastest(self.device, precision)
+        else:
+            _require(name, self.device, precision)
         engine: Engine = backend(name).build(policy, self.device, precision, self.threads)
         return engine
 

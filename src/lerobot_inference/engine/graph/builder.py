@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import BinaryIO
 
@@ -19,7 +18,6 @@ OPSET = 20  # the first with Gelu
 IR_VERSION = 9
 LARGE = 1024  # bytes
 ALIGNMENT = 64  # the widest vector registers'
-LAYER_NORM_EPS = 1e-5  # torch.nn.LayerNorm's default
 PRODUCER = "lerobot-inference"
 
 
@@ -76,11 +74,6 @@ class GraphBuilder:
         """Tokens x (..., I) @ weight (O, I) transposed + bias (broadcast to (..., O))."""
         return self.op("Add", self.op("MatMul", x, self.constant(weight.T)), self.constant(bias))
 
-    def layer_norm(self, x: str, scale: NDArray[np.float64], bias: NDArray[np.float64]) -> str:
-        """Over the last axis."""
-        constants = self.constant(scale), self.constant(bias)
-        return self.op("LayerNormalization", x, *constants, axis=-1, epsilon=LAYER_NORM_EPS)
-
     def reshape(self, x: str, shape: Sequence[int]) -> str:
         """0 keeps a dimension (the batch)."""
         return self.op("Reshape", x, self.integers(shape))
@@ -114,16 +107,3 @@ class GraphBuilder:
         tensor.data_location = TensorProto.EXTERNAL
         for key, value in place.items():
             tensor.external_data.add(key=key, value=str(value))
-
-
-def layer_norm(x: NDArray[np.float64], scale: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What `GraphBuilder.layer_norm` computes, for values known when the graph is built."""
-    centred = x - x.mean(axis=-1, keepdims=True)
-    variance = (centred**2).mean(axis=-1, keepdims=True)
-    result: NDArray[np.float64] = centred / np.sqrt(variance + LAYER_NORM_EPS) * scale + bias
-    return result
-
-
-def inverse_sqrt(length: int) -> float:
-    """Scale of dot-product attention over heads of `length`."""
-    return 1 / math.sqrt(length)

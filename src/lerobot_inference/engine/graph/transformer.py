@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from lerobot_inference.checkpoint import ActConfig
-from lerobot_inference.engine.graph.builder import GraphBuilder, inverse_sqrt, layer_norm
+from lerobot_inference.engine.graph.builder import GraphBuilder
 from lerobot_inference.engine.graph.weights import Array, Weights
 from lerobot_inference.engine.graph_engine import FIRST_ATTENTION
 
+LAYER_NORM_EPS = 1e-5  # torch.nn.LayerNorm's default
 ACTIVATIONS = {"relu": "Relu", "gelu": "Gelu"}
 
 
@@ -46,11 +48,15 @@ class Norm:
 
     def emit(self, graph: GraphBuilder, x: str) -> str:
         """x: (B, N, D)."""
-        return graph.layer_norm(x, self.scale, self.bias)
+        constants = graph.constant(self.scale), graph.constant(self.bias)
+        return graph.op("LayerNormalization", x, *constants, axis=-1, epsilon=LAYER_NORM_EPS)
 
     def __call__(self, x: Array) -> Array:
         """For values known when the graph is built."""
-        return layer_norm(x, self.scale, self.bias)
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = (centred**2).mean(axis=-1, keepdims=True)
+        result: Array = centred / np.sqrt(variance + LAYER_NORM_EPS) * self.scale + self.bias
+        return result
 
 
 class Attention:
@@ -59,7 +65,7 @@ class Attention:
     def __init__(self, weights: Weights, name: str, width: int, heads: int) -> None:
         matrix = weights.take(f"{name}.in_proj_weight", 3 * width, width)
         bias = weights.take(f"{name}.in_proj_bias", 3 * width)
-        scale = inverse_sqrt(width // heads)
+        scale = 1 / math.sqrt(width // heads)
         self.heads, self.width = heads, width
         self.query = Linear(matrix[:width] * scale, bias[:width] * scale)
         self.key = Linear(matrix[width : 2 * width], bias[width : 2 * width])
