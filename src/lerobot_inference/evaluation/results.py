@@ -23,15 +23,86 @@ FAILURES_FILE = "failure_cases.jsonl"
 PREDICTIONS_FOLDER = "predictions"
 
 
+type Interval = tuple[Figure, Figure]
+"""Low and high end of a 95 % interval: percentile bootstrap, episodes resampled (statistics.py)."""
+
+
 class ErrorFigures(Record):
-    """Prediction error over a set of steps, pooled over joints and per joint. Radians (mse: radians squared)."""
+    """Prediction error over a set of steps, pooled over joints and per joint. Radians (mse: radians squared).
+
+    p95: 95th percentile of |e|, to 1 %. of_range, of_std: mae over the recorded action's range and over its standard
+    deviation in the whole dataset, averaged over joints; null for a joint that never moves.
+    """
 
     mse: Figure
     mae: Figure
     rmse: Figure
+    p95: Figure
     max: Figure
+    of_range: Figure | None
+    of_std: Figure | None
     per_joint_mse: list[Figure]
     per_joint_mae: list[Figure]
+    per_joint_rmse: list[Figure]
+    per_joint_p95: list[Figure]
+    per_joint_max: list[Figure]
+    per_joint_of_range: list[Figure | None]
+    per_joint_of_std: list[Figure | None]
+
+
+class Drift(Record):
+    """How far the predicted deltas lead from where the recorded ones lead, when summed: mean |sum of e|, radians.
+
+    chunk_end: over each executed chunk (as deployed) or predicted chunk (every frame). episode_end: over each episode
+    (as deployed alone).
+    """
+
+    chunk_end: Figure
+    per_joint_chunk_end: list[Figure]
+    episode_end: Figure | None
+    per_joint_episode_end: list[Figure] | None
+
+
+class Motion(Record):
+    """How smooth a sequence of actions is.
+
+    jerk_rms: rms of the third derivative of the joint positions that the actions ask for, radians per s^3.
+    spectral_arc_length: of the speed profile, mean over episodes; nearer to 0 is smoother (as deployed alone).
+    border_jump, interior_jump: mean |action[t] - action[t - 1]|, radians, where t is the first step of a new chunk, and
+    where it is not; null without such steps, and for every frame.
+    """
+
+    jerk_rms: Figure | None
+    per_joint_jerk_rms: list[Figure] | None
+    spectral_arc_length: Figure | None
+    border_jump: Figure | None
+    per_joint_border_jump: list[Figure] | None
+    interior_jump: Figure | None
+    per_joint_interior_jump: list[Figure] | None
+
+
+class Smoothness(Record):
+    """The predicted actions, and the demonstrator's at the same steps.
+
+    overlap_disagreement: rms of what successive chunks say differently about the same step, radians (every frame).
+    """
+
+    predicted: Motion
+    recorded: Motion
+    overlap_disagreement: Figure | None
+    per_joint_overlap_disagreement: list[Figure] | None
+
+
+class Intervals(Record):
+    """95 % intervals of the figures of the same name. skill: null where the figure is."""
+
+    mse: Interval
+    mae: Interval
+    rmse: Interval
+    skill: Interval | None
+    per_joint_mae: list[Interval]
+    per_joint_skill: list[Interval | None]
+    horizon_mae: list[Interval] | None
 
 
 class Latency(Record):
@@ -53,7 +124,9 @@ class Timing(Record):
     decode: waiting for a frame that is needed, while decoding runs ahead on a thread;
     policy_step: all that one control step waits for (a forward with its pre- and postprocessing, or a queue pop).
     deadline_ms: one period at the dataset's rate; deadline_misses: policy steps that took longer.
-    realtime_capable: the slowest policy step of the synchronous queue schedule fits into one period.
+    realtime_capable: the slowest policy step fits into one period, as a synchronous schedule needs.
+    prefetch_lead_steps: how many periods ahead a prefetching schedule must ask, so that p99 of the forwards with their
+    pre- and postprocessing is back in time.
     """
 
     cold_forward_ms: Figure
@@ -66,6 +139,7 @@ class Timing(Record):
     deadline_ms: Figure
     deadline_misses: int
     realtime_capable: bool
+    prefetch_lead_steps: int
     end_to_end_fps: Figure
 
 
@@ -73,6 +147,7 @@ class EpisodeResult(Record):
     """One episode under the as-deployed protocol. The first seven keys are the seed system's.
 
     forwards: network calls. baselines: name -> error of that policy-free predictor on the same steps.
+    skill: 1 - mse / mse of the run's best baseline; null when that is perfect here.
     """
 
     episode: int
@@ -84,23 +159,44 @@ class EpisodeResult(Record):
     per_joint_mae: list[Figure]
     per_joint_mse: list[Figure]
     forwards: int
+    skill: Figure | None
     baselines: dict[str, ErrorFigures]
 
 
 class ProtocolResult(Record):
     """All scored episodes under one protocol.
 
+    direction_cosine: mean cosine of the angle between predicted and recorded motion of a step, all joints as one
+    vector; null when nothing moved. drift: null for absolute actions.
     horizon_mae: mean absolute error by step within the chunk (every-frame protocol), index 0 = the frame itself.
     baselines: name -> error of that policy-free predictor on the same steps.
-    skill: 1 - mse / mse of the best baseline; null when that baseline is perfect.
+    skill: 1 - mse / mse of the best baseline; null when that baseline is perfect. per_joint_skill: the same for each
+    joint, against that same baseline. intervals: null with fewer than two episodes.
     """
 
     steps: int
     error: ErrorFigures
+    direction_cosine: Figure | None
+    drift: Drift | None
+    smoothness: Smoothness
     horizon_mae: list[Figure] | None = None
     baselines: dict[str, ErrorFigures]
     best_baseline: str
     skill: Figure | None
+    per_joint_skill: list[Figure | None]
+    intervals: Intervals | None
+
+
+class PerturbedResult(Record):
+    """The as-deployed protocol with worsened pictures, on the episodes that were scored without.
+
+    mse_ratio: its mse over that of the undisturbed run; null when that is 0. interval: 95 %, of mse_ratio.
+    """
+
+    error: ErrorFigures
+    skill: Figure | None
+    mse_ratio: Figure | None
+    interval: Interval | None
 
 
 class Provenance(Record):
@@ -108,6 +204,7 @@ class Provenance(Record):
 
     threads: CPU threads of one forward pass; null where that was not recorded. workers: processes that evaluated
     side by side, each with an engine of its own: above 1, wall times are those of a machine that they share.
+    seed: of the resampling behind the intervals, and of what --perturb leaves to chance.
     """
 
     created: str
@@ -124,12 +221,13 @@ class Provenance(Record):
     precision: Precision = Precision.F32
     threads: int | None = None
     workers: int = 1
+    seed: int = 0
     versions: dict[str, str]
     machine: str
 
 
 class Failure(Record):
-    """One thing that went wrong: which episode (null: the whole run), what kind, and the message."""
+    """One thing that went wrong, or scored worst: which episode (null: the whole run), what kind, and the message."""
 
     episode: int | None
     kind: str
@@ -152,7 +250,7 @@ class EvalResults(Record):
     per_episode: list[EpisodeResult]
     status: Literal["completed", "partial"]
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     engine: str
     fps: Figure
     joint_names: list[str]
@@ -161,6 +259,8 @@ class EvalResults(Record):
     n_action_steps: int
     protocols: dict[Literal["as_deployed", "every_frame"], ProtocolResult]
     timing: Timing
+    robustness: dict[str, PerturbedResult] = Field(default_factory=dict, description="perturbation -> its error")
+    worst_episodes: list[int] = Field(description="episode numbers, largest MAE first, at most five")
     failed_episodes: list[int]
     provenance: Provenance
     reasons: dict[str, str] = Field(default_factory=dict, description="field that is null -> why")
