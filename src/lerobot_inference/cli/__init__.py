@@ -8,7 +8,7 @@ from collections.abc import Callable
 import typer
 from rich.text import Text
 
-from lerobot_inference.cli import doctor, download, evaluate, export, pipeline, plot, register, sim
+from lerobot_inference.cli import doctor, download, evaluate, export, gate, pipeline, plot, register, sim
 from lerobot_inference.cli.console import errors
 from lerobot_inference.errors import LerobotInferenceError
 
@@ -20,6 +20,7 @@ def _new_app(text: str | None = None) -> typer.Typer:
 app = _new_app("Evaluate, gate, register and deploy LeRobot ACT policies for a UR10e.")
 app.command()(download.download)
 app.command()(evaluate.evaluate)
+app.command()(gate.gate)
 app.command()(plot.plot)
 app.command()(register.register)
 app.command()(export.export)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 CHAMPION = "champion"
-"""The alias (or stage) of the version that robots should run."""
+"""The alias, or the value of the tag `stage`, of the version that robots should run."""
+DEFAULT_MODEL_NAME = "lerobot-act"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version as the registry tells it. run_id: of the run that logged it; empty when there is none."""
+
+    version: str
+    tags: Mapping[str, str]
+    run_id: str
 
 
 class ModelRegistry(Protocol):
@@ -16,14 +27,17 @@ class ModelRegistry(Protocol):
     Every method raises ServiceError when the registry can't be reached or refuses.
     """
 
-    def champion(self, model: str) -> tuple[str, Mapping[str, str]] | None:
-        """Version and tags of the champion; None when there is none."""
+    def champion(self, model: str) -> ModelVersion | None:
+        """The champion; None when there is none."""
 
     def add(self, model: str, source: str, run_id: str, tags: Mapping[str, str]) -> str:
         """Register the artifacts at `source`, logged by run `run_id`, and return the new version."""
+
+    def get(self, model: str, version: str) -> ModelVersion:
+        """One version, as it can be found now."""
 
     def fetch(self, model: str, version: str, folder: Path) -> Path:
         """Download a version's files into `folder`, as a user of the registry would; return where they lie."""
 
     def promote(self, model: str, version: str) -> None:
-        """Make this version the champion."""
+        """Make this version the champion, and no other."""

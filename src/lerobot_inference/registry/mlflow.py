@@ -1,38 +1,52 @@
-"""MLflow's own model registry, local or on a server."""
+"""MLflow's model registry: its own, local or on a server, and Azure ML's, which knows no aliases."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from lerobot_inference.registry.base import CHAMPION
+from lerobot_inference.registry.base import CHAMPION, ModelRegistry, ModelVersion
 from lerobot_inference.tracking import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as Entity
+
+AZURE_SCHEME = "azureml"
+STAGE_TAG = "stage"
+RETIRED = "retired"
+
+
+def open_registry(store: Store) -> ModelRegistry:
+    """The registry of a store, by the scheme of its address."""
+    return AzureMlRegistry(store) if urlsplit(store.uri).scheme == AZURE_SCHEME else MlflowRegistry(store)
 
 
 @dataclass(frozen=True)
-class MlflowRegistry:
-    """The champion is MLflow's alias `champion`."""
+class _Versions:
+    """What both registries do alike."""
 
     store: Store
 
-    def champion(self, model: str) -> tuple[str, Mapping[str, str]] | None:
-        """See ModelRegistry."""
-        client = self.store.client
-        with self.store.errors():
-            found = client.search_registered_models(f"name = '{model}'")
-            version = found[0].aliases.get(CHAMPION) if found else None
-            if version is None:
-                return None
-            return str(version), client.get_model_version(model, str(version)).tags
-
     def add(self, model: str, source: str, run_id: str, tags: Mapping[str, str]) -> str:
         """See ModelRegistry."""
+        from mlflow.exceptions import MlflowException
+
         client = self.store.client
         with self.store.errors():
-            if not client.search_registered_models(f"name = '{model}'"):
+            try:
                 client.create_registered_model(model)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
             return str(client.create_model_version(model, source, run_id, tags=dict(tags)).version)
+
+    def get(self, model: str, version: str) -> ModelVersion:
+        """See ModelRegistry."""
+        with self.store.errors():
+            return _told(self.store.client.get_model_version(model, version))
 
     def fetch(self, model: str, version: str, folder: Path) -> Path:
         """See ModelRegistry."""
@@ -42,7 +56,55 @@ class MlflowRegistry:
             uri = self.store.client.get_model_version_download_uri(model, version)
             return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.store.uri))
 
+
+@dataclass(frozen=True)
+class MlflowRegistry(_Versions):
+    """The champion is MLflow's alias `champion`."""
+
+    def champion(self, model: str) -> ModelVersion | None:
+        """See ModelRegistry."""
+        with self.store.errors():
+            found = self.store.client.search_registered_models(f"name = '{model}'")
+            version = found[0].aliases.get(CHAMPION) if found else None
+        return None if version is None else self.get(model, str(version))
+
     def promote(self, model: str, version: str) -> None:
         """See ModelRegistry."""
         with self.store.errors():
             self.store.client.set_registered_model_alias(model, CHAMPION, version)
+
+
+@dataclass(frozen=True)
+class AzureMlRegistry(_Versions):
+    """The champion is the version with the tag `stage=champion`.
+
+    A promotion tags the new version before it retires the old one, so there is a champion at every moment; of two,
+    left by a promotion that was interrupted, the newer one counts.
+    """
+
+    def champion(self, model: str) -> ModelVersion | None:
+        """See ModelRegistry."""
+        return max(self._champions(model), key=lambda found: int(found.version), default=None)
+
+    def promote(self, model: str, version: str) -> None:
+        """See ModelRegistry."""
+        client = self.store.client
+        with self.store.errors():
+            client.set_model_version_tag(model, version, STAGE_TAG, CHAMPION)
+            for found in list(self._champions(model)):
+                if found.version != version:
+                    client.set_model_version_tag(model, found.version, STAGE_TAG, RETIRED)
+
+    def _champions(self, model: str) -> Iterator[ModelVersion]:
+        token = None
+        while True:
+            with self.store.errors():
+                page = self.store.client.search_model_versions(f"name='{model}'", page_token=token)
+            yield from (version for version in map(_told, page) if version.tags.get(STAGE_TAG) == CHAMPION)
+            token = page.token
+            if not token:
+                return
+
+
+def _told(entity: Entity) -> ModelVersion:
+    return ModelVersion(str(entity.version), dict(entity.tags), entity.run_id or "")

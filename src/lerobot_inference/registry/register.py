@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tempfile
 from collections.abc import Mapping
@@ -13,20 +12,23 @@ from pydantic import ValidationError
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.errors import CheckpointError, ConfigError, ServiceError, UsageError
-from lerobot_inference.evaluation.gate import GateRules, GateVerdict, judge
+from lerobot_inference.evaluation.gate import VERDICT_FILE, GateVerdict, judge
 from lerobot_inference.evaluation.provenance import require_evaluated
-from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.evaluation.results import EvalResults, Interval
 from lerobot_inference.evaluation.results_folder import load_predictions, load_results
+from lerobot_inference.evaluation.rules import GateRules
 from lerobot_inference.records import Record, first_problem, save_record
-from lerobot_inference.registry.base import CHAMPION, ModelRegistry
-from lerobot_inference.registry.mlflow import MlflowRegistry
-from lerobot_inference.tracking import Run, connect, log_evaluation
+from lerobot_inference.registry.base import ModelRegistry
+from lerobot_inference.registry.judge import SHA256_TAG, evaluated_by, find_champion
+from lerobot_inference.registry.mlflow import open_registry
+from lerobot_inference.tracking import REPORT_FILE, Run, connect, log_evaluation
 from lerobot_inference.types import Progress, silent
 
 REGISTRATION_FILE = "registration.json"
 MODEL_ARTIFACT = "model"
-MAE_TAG = "mae"
 STAGES = 3
+LONGEST_TAG = 1000
+"""Characters that Azure ML takes in the value of a tag; MLflow takes 5000 and more."""
 
 
 class Registration(Record):
@@ -61,7 +63,7 @@ class Registration(Record):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A policy and its evaluation, all on disk. report: holds `plots/`."""
+    """A policy and its evaluation, all on disk. report: holds `plots/`, and report.html where there is one."""
 
     checkpoint: Checkpoint
     results: EvalResults
@@ -92,35 +94,40 @@ def register(
     experiment: str,
     output: Path,
     progress: Progress = silent,
+    champion_results: Path | None = None,
 ) -> Registration:
     """Register the candidate whatever the verdict; only `promote` makes it champion. Write registration.json.
 
-    Raises UsageError for a bad model name, ServiceError when MLflow can't be reached or what was registered isn't
-    there afterwards, StorageError.
+    champion_results: an evaluation of the champion on the same episodes; the one it was registered with when None.
+
+    Raises UsageError for a bad model name, ConfigError for results that are not the champion's, ServiceError when
+    MLflow can't be reached or what was registered isn't there afterwards, StorageError.
     """
     _check_model_name(model_name)
     checkpoint, results = candidate.checkpoint, candidate.results
     store = connect()
-    registry: ModelRegistry = MlflowRegistry(store)
+    registry = open_registry(store)
     with store.run(experiment, results.job_name) as run:
-        champion = registry.champion(model_name)
-        verdict = judge(results, rules, _champion_mae(model_name, champion))
+        champion = find_champion(store, registry, model_name)
+        verdict = judge(results, rules, evaluated_by(champion, champion_results, model_name))
         progress("register: log the evaluation", 0, STAGES)
         log_evaluation(run, results, candidate.results_folder, candidate.report)
         progress("register: upload the policy", 1, STAGES)
-        _upload(run, checkpoint)
+        _upload(run, checkpoint, verdict)
         source = f"{run.artifact_uri}/{MODEL_ARTIFACT}"
-        version = registry.add(model_name, source, run.id, _tags(results, checkpoint, verdict, run))
+        tags = registration_tags(candidate, verdict, run)
+        version = registry.add(model_name, source, run.id, tags)
         progress("register: fetch it back and compare", 2, STAGES)
-        verify_registered(registry, model_name, version, checkpoint.file_hashes)
+        verify_registered(registry, model_name, version, checkpoint.file_hashes, tags)
         if verdict.verdict == "promote":
             registry.promote(model_name, version)
+            _verify_promoted(registry, model_name, version)
         progress("register: done", STAGES, STAGES)
     registration = Registration(
         gate=verdict,
         model_name=model_name,
         version=version,
-        champion_before=champion[0] if champion else None,
+        champion_before=verdict.champion,
         experiment=experiment,
         run_id=run.id,
         tracking_uri=store.shown_uri,
@@ -131,21 +138,70 @@ def register(
     return registration
 
 
-def verify_registered(registry: ModelRegistry, model: str, version: str, expected: Mapping[str, str]) -> None:
-    """Fetch what was registered and open it. expected: file name -> sha256.
+def verify_registered(
+    registry: ModelRegistry, model: str, version: str, files: Mapping[str, str], tags: Mapping[str, str]
+) -> None:
+    """Find what was registered, fetch it and open it. files: name -> sha256.
 
-    Raises ServiceError unless every file is the one that was evaluated.
+    Raises ServiceError unless every tag is there and every file is the one that was evaluated.
     """
     what = f"model {model} version {version}"
-    hint = "the store lost or changed a file; the champion was not moved"
+    hint = "the store lost or changed it; the champion was not moved"
+    found = registry.get(model, version).tags
+    if lost := sorted(key for key in tags if found.get(key) != tags[key]):
+        key = lost[0]
+        message = f"{what} was registered, but its tag {key} is {found.get(key)!r}, expected {tags[key]!r}"
+        raise ServiceError(message, hint=hint)
     with tempfile.TemporaryDirectory(prefix="registered-") as folder:
         try:
-            found = Checkpoint.open(registry.fetch(model, version, Path(folder))).file_hashes
+            fetched = Checkpoint.open(registry.fetch(model, version, Path(folder))).file_hashes
         except CheckpointError as error:
             raise ServiceError(f"{what} was registered but can't be loaded: {error.message}", hint=hint) from error
-    wrong = sorted(name for name in expected if found.get(name) != expected[name])
-    if wrong:
+    if wrong := sorted(name for name in files if fetched.get(name) != files[name]):
         raise ServiceError(f"{what} was registered with other content: {', '.join(wrong)}", hint=hint)
+
+
+def registration_tags(candidate: Candidate, verdict: GateVerdict, run: Run) -> dict[str, str]:
+    """What a version says of itself: figures, origin, verdict, where its report is, and each file's sha256."""
+    results, origin = candidate.results, candidate.results.provenance
+    protocol, skill = results.as_deployed, results.as_deployed.skill
+    intervals = protocol.intervals
+    report = REPORT_FILE if (candidate.report / REPORT_FILE).is_file() else "plots"
+    return {
+        "framework": "lerobot",
+        "policy_type": results.policy_type,
+        "job_name": results.job_name,
+        "source": origin.policy_source,
+        "policy_revision": origin.policy_revision or "none",
+        "dataset": origin.dataset_source,
+        "dataset_revision": origin.dataset_revision or "none",
+        "episodes": str(results.episodes_evaluated),
+        "mse": repr(results.aggregate_mse),
+        "mse_interval": _ends(intervals.mse if intervals else None),
+        "mae": repr(results.aggregate_mae),
+        "mae_interval": _ends(intervals.mae if intervals else None),
+        "skill": "none" if skill is None else repr(skill),
+        "skill_interval": _ends(intervals.skill if intervals else None),
+        "verdict": verdict.verdict,
+        "verdict_reason": shortened(verdict.reason),
+        "report": f"{run.artifact_uri}/{report}",
+        "run_id": run.id,
+    } | {f"{SHA256_TAG}{name}": sha256 for name, sha256 in candidate.checkpoint.file_hashes.items()}
+
+
+def shortened(text: str, longest: int = LONGEST_TAG) -> str:
+    """The text, cut with an ellipsis where it is longer than a tag's value may be; verdict.json holds it whole."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _verify_promoted(registry: ModelRegistry, model: str, version: str) -> None:
+    found = registry.champion(model)
+    if found is None or found.version != version:
+        now = f"version {found.version}" if found else "none"
+        raise ServiceError(
+            f"model {model} version {version} was promoted, but the champion is {now}",
+            hint="another registration may have promoted its own at the same moment: register again",
+        )
 
 
 def _check_model_name(name: str) -> None:
@@ -155,43 +211,12 @@ def _check_model_name(name: str) -> None:
         )
 
 
-def _champion_mae(model: str, champion: tuple[str, Mapping[str, str]] | None) -> float | None:
-    if champion is None:
-        return None
-    version, tags = champion
-    try:
-        mae = float(tags[MAE_TAG])
-    except (KeyError, ValueError):
-        mae = math.nan
-    if not math.isfinite(mae):
-        raise ConfigError(
-            f"model {model} version {version}: tag {MAE_TAG} is {tags.get(MAE_TAG)!r}, expected the champion's MAE",
-            hint=f"give the alias {CHAMPION} to a version that this tool registered, or remove the alias",
-        )
-    return mae
-
-
-def _upload(run: Run, checkpoint: Checkpoint) -> None:
+def _upload(run: Run, checkpoint: Checkpoint, verdict: GateVerdict) -> None:
     with run.store.errors():
         for name in checkpoint.file_hashes:
             run.store.client.log_artifact(run.id, str(checkpoint.folder / name), MODEL_ARTIFACT)
+        run.store.client.log_text(run.id, verdict.model_dump_json(indent=2), VERDICT_FILE)
 
 
-def _tags(results: EvalResults, checkpoint: Checkpoint, verdict: GateVerdict, run: Run) -> dict[str, str]:
-    origin = results.provenance
-    skill = results.as_deployed.skill
-    return {
-        "framework": "lerobot",
-        "policy_type": results.policy_type,
-        "job_name": results.job_name,
-        "source": origin.policy_source,
-        "policy_revision": origin.policy_revision or "none",
-        "dataset": origin.dataset_source,
-        "dataset_revision": origin.dataset_revision or "none",
-        "mse": repr(results.aggregate_mse),
-        MAE_TAG: repr(results.aggregate_mae),
-        "skill": "none" if skill is None else repr(skill),
-        "verdict": verdict.verdict,
-        "verdict_reason": verdict.reason,
-        "report": f"{run.artifact_uri}/plots",
-    } | {f"sha256.{name}": sha256 for name, sha256 in checkpoint.file_hashes.items()}
+def _ends(interval: Interval | None) -> str:
+    return "none" if interval is None else f"{interval[0]!r} to {interval[1]!r}"

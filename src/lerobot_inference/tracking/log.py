@@ -9,9 +9,10 @@ from itertools import batched
 from pathlib import Path
 
 from lerobot_inference.evaluation.predictions import predictions_path
-from lerobot_inference.evaluation.results import PREDICTIONS_FOLDER, RESULTS_FILE, EvalResults
+from lerobot_inference.evaluation.results import PREDICTIONS_FOLDER, RESULTS_FILE, EvalResults, ProtocolResult
 from lerobot_inference.tracking.store import Run
 
+REPORT_FILE = "report.html"
 MOST_EPISODES = 50
 """Episodes that get metrics of their own; `episode_mse` and `episode_mae` hold any number."""
 BATCH = 200
@@ -22,7 +23,7 @@ type Point = tuple[str, float, int]
 
 
 def log_evaluation(run: Run, results: EvalResults, results_folder: Path, report: Path) -> None:
-    """Log params, metrics and artifacts of one evaluation. report: holds `plots/`.
+    """Log params, metrics and artifacts of one evaluation. report: holds `plots/`, and report.html where there is one.
 
     Raises ServiceError, StorageError.
     """
@@ -38,6 +39,8 @@ def log_evaluation(run: Run, results: EvalResults, results_folder: Path, report:
         for episode in results.per_episode:
             client.log_artifact(run.id, str(predictions_path(results_folder, episode.episode)), PREDICTIONS_FOLDER)
         client.log_artifacts(run.id, str(report / "plots"), "plots")
+        if (report / REPORT_FILE).is_file():
+            client.log_artifact(run.id, str(report / REPORT_FILE))
 
 
 def run_params(results: EvalResults) -> dict[str, str]:
@@ -63,14 +66,20 @@ def run_metrics(results: EvalResults) -> Iterator[Point]:
     yield "aggregate_avg_inference_ms", results.aggregate_avg_inference_ms, 0
     yield "episodes_evaluated", float(results.episodes_evaluated), 0
     yield "deadline_misses", float(results.timing.deadline_misses), 0
-    if results.as_deployed.skill is not None:
-        yield "skill", results.as_deployed.skill, 0
+    joints = metric_names(results.joint_names)
+    for name, protocol in results.protocols.items():
+        prefix = "" if name == "as_deployed" else f"{name}_"
+        yield from (
+            (f"{prefix}{metric}", value, 0) for metric, value in _protocol(protocol, joints) if value is not None
+        )
     every_frame = results.protocols.get("every_frame")
     if every_frame:
         yield "every_frame_mse", every_frame.error.mse, 0
         yield "every_frame_mae", every_frame.error.mae, 0
         yield from (("horizon_mae", mae, step) for step, mae in enumerate(every_frame.horizon_mae or []))
-    joints = metric_names(results.joint_names)
+    for perturbation, perturbed in results.robustness.items():
+        if perturbed.mse_ratio is not None:
+            yield f"mse_ratio_{metric_names([perturbation])[0]}", perturbed.mse_ratio, 0
     for episode in results.per_episode:
         yield "episode_mse", episode.mse, episode.episode
         yield "episode_mae", episode.mae, episode.episode
@@ -82,6 +91,26 @@ def run_metrics(results: EvalResults) -> Iterator[Point]:
         yield f"{prefix}_avg_inference_ms", episode.avg_inference_ms, 0
         for joint, mae in zip(joints, episode.per_joint_mae, strict=True):
             yield f"{prefix}_mae_{joint}", mae, 0
+
+
+def _protocol(protocol: ProtocolResult, joints: Sequence[str]) -> Iterator[tuple[str, float | None]]:
+    """Metric name and value of what one protocol adds to mse and mae; None where the results hold null."""
+    error, drift, smoothness, intervals = protocol.error, protocol.drift, protocol.smoothness, protocol.intervals
+    yield "skill", protocol.skill
+    yield from ((f"skill_{joint}", skill) for joint, skill in zip(joints, protocol.per_joint_skill, strict=True))
+    yield from (("rmse", error.rmse), ("p95_error", error.p95), ("max_error", error.max))
+    yield from (("mae_of_range", error.of_range), ("mae_of_std", error.of_std))
+    yield "direction_cosine", protocol.direction_cosine
+    if drift:
+        yield from (("drift_chunk_end", drift.chunk_end), ("drift_episode_end", drift.episode_end))
+    predicted = smoothness.predicted
+    yield from (("border_jump", predicted.border_jump), ("interior_jump", predicted.interior_jump))
+    yield from (("jerk_rms", predicted.jerk_rms), ("spectral_arc_length", predicted.spectral_arc_length))
+    yield "overlap_disagreement", smoothness.overlap_disagreement
+    if intervals:
+        for name in ("mse", "mae", "rmse", "skill"):
+            low, high = getattr(intervals, name) or (None, None)
+            yield from ((f"{name}_low", low), (f"{name}_high", high))
 
 
 def metric_names(joint_names: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_EXPERIMENT = "lerobot-act-inference"
 FOLDER = "mlruns"
 """Under the working directory. MLflow's own name for it; tools would take a folder `mlflow` for the package."""
+DATABASE = "mlflow.db"
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -56,6 +57,23 @@ class Store:
                 hint=f"results and plots are still on disk: start the server or set {URI_VARIABLE}, then run again",
             ) from error
 
+    def fetch_artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """Download one file from the root of a run's artifacts into `folder`; None when it, or the run, isn't there.
+
+        Raises ServiceError, StorageError.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self.errors():
+            try:
+                if name not in {entry.path for entry in self.client.list_artifacts(run_id)}:
+                    return None
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return None
+            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+
     @contextmanager
     def run(self, experiment: str, name: str) -> Iterator[Run]:
         """Open a run; it ends FINISHED with the block, or FAILED when the block raises.
@@ -90,6 +108,11 @@ class Run:
     artifact_uri: str
 
 
+def has_store() -> bool:
+    """Whether `connect` would find a store rather than make one."""
+    return bool(os.environ.get(URI_VARIABLE)) or (Path.cwd() / FOLDER / DATABASE).is_file()
+
+
 def connect() -> Store:
     """Open the store that MLFLOW_TRACKING_URI names, else the sqlite store in `./mlruns`, made when missing.
 
@@ -105,7 +128,7 @@ def connect() -> Store:
         folder = Path.cwd() / FOLDER
         with storage_errors(folder):
             folder.mkdir(exist_ok=True)
-        uri, artifacts = f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
+        uri, artifacts = f"sqlite:///{folder / DATABASE}", (folder / "artifacts").as_uri()
     try:
         client = mlflow.MlflowClient(tracking_uri=uri)
     except mlflow.exceptions.MlflowException as error:
