@@ -1,7 +1,9 @@
-"""Results folders like those of a real evaluation, for any number of joints, through the real schema."""
+"""Results folders like those of a real evaluation, for any number of joints, through the functions that score one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -9,15 +11,22 @@ from typing import Literal
 
 import numpy as np
 
-from lerobot_inference.evaluation.baselines import BASELINES, BaselineInput, skill
-from lerobot_inference.evaluation.metrics import ErrorSum, latency
+from lerobot_inference.dataset import Dataset
+from lerobot_inference.evaluation.baselines import BaselineInput
+from lerobot_inference.evaluation.demonstrations import Demonstrations
+from lerobot_inference.evaluation.episode_score import EpisodeScore
+from lerobot_inference.evaluation.metrics import ProtocolScore
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
-from lerobot_inference.evaluation.results import EpisodeResult, EvalResults, ProtocolResult, Provenance, Timing
+from lerobot_inference.evaluation.replay import AsDeployed, Stopwatch, score_chunks
+from lerobot_inference.evaluation.results import EvalResults, Failure, PerturbedResult, Provenance
 from lerobot_inference.evaluation.results_folder import save_failures, save_results
-from lerobot_inference.types import ActionMode
+from lerobot_inference.evaluation.score import score_deployed
+from lerobot_inference.evaluation.summary import summarise, worst_cases
+from lerobot_inference.types import ACTION, STATE, ActionMode, PolicySpec
 
 FPS = 30.0
 UR10E = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_1", "wrist_2", "wrist_3")
+BATCH_SIZE = 8
 
 
 def write_results(
@@ -33,64 +42,77 @@ def write_results(
     policy: str = "demo/act-ur10e-cell",
     policy_files: dict[str, str] | None = None,
     seed: int = 0,
+    failed: Sequence[Failure] = (),
+    robustness: Mapping[str, PerturbedResult] = {},
 ) -> EvalResults:
-    """Write eval_results.json and predictions of smooth made-up motions. error: radians, scale of the misprediction."""
+    """Write the results and predictions of smooth made-up motions. error: radians, scale of the misprediction."""
     random = np.random.default_rng(seed)
     names = joint_names or [UR10E[j] if joints == 6 else f"joint_{j + 1}" for j in range(joints)]
     episodes = [_motion(random, length, len(names), mode, n_action_steps, error) for length in lengths]
-    errors, per_episode, baselines = [], [], []
-    for index, data in enumerate(episodes):
-        data.save(predictions_path(folder, index))
-        errors.append(ErrorSum.of(data.predicted, data.ground_truth))
-        baselines.append(_baselines(data, ActionMode(mode)))
-        figures, total_s = errors[-1].figures(), float(data.inference_times.sum())
-        per_episode.append(
-            EpisodeResult(
-                episode=index,
-                steps=len(data.predicted),
-                mse=figures.mse,
-                mae=figures.mae,
-                avg_inference_ms=1000 * total_s / len(data.predicted),
-                throughput_hz=len(data.predicted) / total_s,
-                per_joint_mae=figures.per_joint_mae,
-                per_joint_mse=figures.per_joint_mse,
-                forwards=len(data.chunk_starts),
-                baselines={name: sums.figures() for name, sums in baselines[-1].items()},
-            )
+    dataset = made_up_dataset(episodes, names)
+    recordings = [_Recording(number, data.states, data.ground_truth) for number, data in enumerate(episodes)]
+    demonstrations = Demonstrations.join(recordings, dataset.statistic(STATE, "std"))
+    assert demonstrations is not None
+    scores = []
+    for number, data in enumerate(episodes):
+        recorded = BaselineInput(
+            states=data.states,
+            actions=data.ground_truth,
+            mean_action=dataset.statistic(ACTION, "mean").astype(np.float32),
+            action_mode=ActionMode(mode),
+            fps=FPS,
+            others=demonstrations.without(number),
         )
-    deployed = _protocol(reduce(add, errors), baselines, None)
-    horizon = np.stack([data.horizon_mae for data in episodes]).mean(axis=0)
-    protocols = {"as_deployed": deployed}
-    if every_frame:
-        protocols["every_frame"] = _protocol(reduce(add, errors), baselines, horizon.tolist())
-    times = np.concatenate([data.inference_times for data in episodes])
-    results = EvalResults(
-        job_name="act-ur10e-cell-evaluation",
-        policy_repo_id=policy,
-        dataset_repo_id="demo/ur10e-cell",
-        device="cpu",
-        episodes_evaluated=len(episodes),
-        aggregate_mse=deployed.error.mse,
-        aggregate_mae=deployed.error.mae,
-        aggregate_avg_inference_ms=float(1000 * times.mean()),
-        aggregate_throughput_hz=float(1 / times.mean()),
-        per_episode=per_episode,
-        status="completed",
-        engine="lerobot",
-        fps=FPS,
-        joint_names=names,
-        action_mode=mode,
-        chunk_size=2 * n_action_steps,
-        n_action_steps=n_action_steps,
-        protocols=protocols,
-        timing=_timing(times),
-        failed_episodes=[],
+        deployed = score_deployed(recorded, AsDeployed(data.predicted, data.inference_times, data.chunk_starts))
+        every = _every_frame(random, recorded, 2 * n_action_steps, error) if every_frame else None
+        scores.append(EpisodeScore(number, deployed, every, _times(data)))
+        horizon = every.means["horizon_error"].reached if every else np.zeros(0)
+        replace(data, horizon_mae=horizon).save(predictions_path(folder, number))
+    results = summarise(
+        scores,
+        failed,
+        cold_forward_s=0.18,
+        spec=PolicySpec(len(names), len(names), {}, 2 * n_action_steps, n_action_steps),
+        dataset=dataset,
+        action_mode=ActionMode(mode),
         provenance=_provenance(policy, policy_files or {"model.safetensors": "0" * 64}, len(episodes)),
-        reasons={} if every_frame else {"protocols.every_frame": "not asked for"},
+        robustness=robustness,
     )
-    save_failures([], folder)
+    save_failures([*failed, *worst_cases(results)], folder)
     save_results(results, folder)
     return results
+
+
+def made_up_dataset(episodes: Sequence[EpisodePredictions], joint_names: Sequence[str]) -> Dataset:
+    """A dataset with the statistics of `episodes` and no files."""
+    recorded = {
+        STATE: np.concatenate([data.states for data in episodes]).astype(np.float64),
+        ACTION: np.concatenate([data.ground_truth for data in episodes]).astype(np.float64),
+    }
+    return Dataset(
+        root=Path("made-up"),
+        fps=FPS,
+        cameras={},
+        joint_names=tuple(joint_names),
+        state_dim=recorded[STATE].shape[1],
+        action_dim=recorded[ACTION].shape[1],
+        statistics={
+            feature: {name: getattr(values, name)(axis=0) for name in ("mean", "std", "min", "max")}
+            for feature, values in recorded.items()
+        },
+        _entries={},
+    )
+
+
+@dataclass(frozen=True)
+class _Recording:
+    index: int
+    states: np.ndarray
+    actions: np.ndarray
+
+    @property
+    def scored_length(self) -> int:
+        return len(self.actions)
 
 
 def _motion(
@@ -109,7 +131,6 @@ def _motion(
     times = random.lognormal(np.log(25e-6), 0.25, length)
     times[starts] = random.lognormal(np.log(0.021), 0.12, len(starts))
     times[0] = 0.045
-    chunk = np.arange(2 * n_action_steps)
     return EpisodePredictions(
         predicted=predicted.astype(np.float32),
         ground_truth=actions.astype(np.float32),
@@ -118,45 +139,30 @@ def _motion(
         timestamps=time[:-1],
         frames=np.arange(length),
         chunk_starts=starts,
-        horizon_mae=error * (0.4 + 0.6 * (chunk / len(chunk)) ** 0.6) * random.uniform(0.8, 1.3),
+        horizon_mae=np.zeros(0),
     )
 
 
-def _baselines(data: EpisodePredictions, mode: ActionMode) -> dict[str, ErrorSum]:
-    episode = BaselineInput(data.states, data.ground_truth, data.ground_truth.mean(axis=0), mode)
-    asked = data.chunk_starts[np.searchsorted(data.chunk_starts, np.arange(len(data.predicted)), side="right") - 1]
-    return {name: ErrorSum.of(baseline(episode)[asked], episode.actions) for name, baseline in BASELINES.items()}
+def _every_frame(random: np.random.Generator, recorded: BaselineInput, chunk_size: int, error: float) -> ProtocolScore:
+    """Chunks from each frame that are right at first and stray the farther they reach."""
+    frames, ahead = np.arange(len(recorded.actions)), np.arange(chunk_size)
+    bias = random.normal(0, error, (len(frames), 1, recorded.actions.shape[1]))
+    future = recorded.actions[np.minimum(frames[:, None] + ahead, len(frames) - 1)]
+    chunks = (future + bias * (0.4 + 0.6 * (ahead[:, None] / chunk_size) ** 0.6)).astype(np.float32)
+    batches = [slice(first, first + BATCH_SIZE) for first in range(0, len(frames), BATCH_SIZE)]
+    return reduce(add, score_chunks(((frames[batch], chunks[batch]) for batch in batches), recorded, stride=1))
 
 
-def _protocol(error: ErrorSum, baselines: list[dict[str, ErrorSum]], horizon: list[float] | None) -> ProtocolResult:
-    pooled = {name: reduce(add, (sums[name] for sums in baselines)).figures() for name in BASELINES}
-    best = min(pooled, key=lambda name: pooled[name].mse)
-    return ProtocolResult(
-        steps=error.steps,
-        error=error.figures(),
-        horizon_mae=horizon,
-        baselines=pooled,
-        best_baseline=best,
-        skill=skill(error.figures().mse, pooled[best].mse),
-    )
-
-
-def _timing(times: np.ndarray) -> Timing:
-    part = latency(list(times))
-    assert part is not None
-    period = 1 / FPS
-    return Timing(
-        cold_forward_ms=180.0,
-        forward=part,
-        preprocess=part,
-        postprocess=part,
-        queue_pop=part,
-        decode=part,
-        policy_step=part,
-        deadline_ms=1000 * period,
-        deadline_misses=int((times > period).sum()),
-        realtime_capable=bool(times.max() <= period),
-        end_to_end_fps=100.0,
+def _times(data: EpisodePredictions) -> Stopwatch:
+    calls = data.inference_times[data.chunk_starts]
+    return Stopwatch(
+        preprocess=(0.05 * calls).tolist(),
+        forward=(0.9 * calls).tolist(),
+        postprocess=(0.05 * calls).tolist(),
+        queue_pop=np.minimum(data.inference_times, 30e-6).tolist(),
+        decode=(0.2 * calls).tolist(),
+        policy_step=data.inference_times.tolist(),
+        total_s=1.2 * float(data.inference_times.sum()),
     )
 
 

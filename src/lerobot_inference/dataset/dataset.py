@@ -13,12 +13,14 @@ from lerobot_inference.dataset.episode import Episode
 from lerobot_inference.dataset.features import image_shape, joint_names
 from lerobot_inference.dataset.metadata import (
     INFO_FILE,
+    STATS_FILE,
     EpisodeEntry,
     Info,
     read_episodes,
     read_info,
     read_statistics,
 )
+from lerobot_inference.dataset.tables import INCOMPLETE
 from lerobot_inference.errors import DatasetError
 from lerobot_inference.files import sha256_file
 from lerobot_inference.types import ACTION, STATE, ImageShape
@@ -83,6 +85,15 @@ class Dataset:
             cameras=self.cameras,
             fps=self.fps,
         )
+
+    def statistic(self, feature: str, name: str) -> NDArray[np.float64]:
+        """One of meta/stats.json's vectors: (joints,) of the state or the action. Raises DatasetError without it."""
+        size = {STATE: self.state_dim, ACTION: self.action_dim}[feature]
+        values = self.statistics.get(feature, {}).get(name)
+        if values is None or values.shape != (size,):
+            found = "is missing" if values is None else f"has shape {values.shape}, expected ({size},)"
+            raise DatasetError(f"{self.root / STATS_FILE}: {feature}.{name} {found}", hint=INCOMPLETE)
+        return values
 
     def file_hashes(self) -> dict[str, str]:
         """Path within the dataset -> hex sha256, for every file of meta, data and videos."""

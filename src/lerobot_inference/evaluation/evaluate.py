@@ -9,12 +9,13 @@ from lerobot_inference.checkpoint import Policy
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine.base import Engine
 from lerobot_inference.errors import EvaluationError
+from lerobot_inference.evaluation.episode_score import EpisodeScore
 from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
 from lerobot_inference.evaluation.provenance import EngineSetup, describe_provenance
 from lerobot_inference.evaluation.results import EvalResults, Failure
 from lerobot_inference.evaluation.results_folder import clear_results, save_failures, save_results
 from lerobot_inference.evaluation.score import Outcome, score_episode
-from lerobot_inference.evaluation.summary import EpisodeScore, summarise
+from lerobot_inference.evaluation.summary import summarise, worst_cases
 from lerobot_inference.types import Progress, silent
 
 
@@ -70,5 +71,6 @@ def run(evaluation: Evaluation, setup: EngineSetup, outcomes: Iterator[Outcome],
         action_mode=plan.action_mode,
         provenance=provenance,
     )
+    save_failures([*failures, *worst_cases(results)], output)
     save_results(results, output)
     return results

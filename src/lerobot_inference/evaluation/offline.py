@@ -8,12 +8,13 @@ from lerobot_inference.control import make_schedule
 from lerobot_inference.dataset import Dataset, Episode
 from lerobot_inference.engine.base import Engine
 from lerobot_inference.errors import DatasetError, UsageError
-from lerobot_inference.evaluation.baselines import BaselineInput, hold_still
+from lerobot_inference.evaluation.baselines import BaselineInput
 from lerobot_inference.evaluation.fit import find_action_mode
-from lerobot_inference.evaluation.metrics import ErrorSum
+from lerobot_inference.evaluation.metrics import Spread
 from lerobot_inference.evaluation.predictions import EpisodePredictions
 from lerobot_inference.evaluation.replay import Stopwatch, replay_as_deployed
 from lerobot_inference.evaluation.results import ErrorFigures, Timing
+from lerobot_inference.evaluation.score import score_deployed
 from lerobot_inference.evaluation.summary import timing
 
 
@@ -52,11 +53,11 @@ def run_offline(dataset: Dataset, engine: Engine, episode: Episode, steps: range
     stopwatch = Stopwatch()
     deployed = replay_as_deployed(episode, steps, engine, make_schedule(engine.spec), stopwatch)
     recorded = BaselineInput.of(episode, steps, dataset, find_action_mode(dataset, [episode.index]))
-    still = hold_still(recorded)[deployed.asked_at()]
+    score, spread = score_deployed(recorded, deployed), Spread.of(dataset)
     return OfflineRun(
         predictions=EpisodePredictions.of(episode, steps, deployed),
-        error=ErrorSum.of(deployed.predicted, recorded.actions).figures(),
-        hold_still=ErrorSum.of(still, recorded.actions).figures(),
+        error=score.error.figures(spread),
+        hold_still=score.baselines["hold_still"].figures(spread),
         timing=timing(stopwatch, cold_forward_s, dataset.fps),
         throughput_hz=len(steps) / float(deployed.inference_times.sum()),
     )

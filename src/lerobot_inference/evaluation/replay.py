@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import reduce
@@ -12,14 +12,13 @@ from operator import add
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lerobot_inference.control import Schedule
 from lerobot_inference.dataset.prefetch import prefetch
 from lerobot_inference.engine.base import Engine
 from lerobot_inference.errors import EngineError
-from lerobot_inference.evaluation.baselines import BASELINES, BaselineInput
-from lerobot_inference.evaluation.metrics import ErrorSum
+from lerobot_inference.evaluation.baselines import BaselineInput
+from lerobot_inference.evaluation.metrics import Chunks, ErrorSum, ProtocolScore, Windows, measure_chunks
 from lerobot_inference.types import FloatArray, IntArray, TimeArray, UInt8Array
 
 
@@ -119,51 +118,21 @@ def replay_as_deployed(
     return AsDeployed(result, np.asarray(times), np.asarray(chunk_starts, np.int64))
 
 
-@dataclass(frozen=True)
-class EveryFrame:
-    """One chunk from each frame. error: pooled over frames and chunk steps; baselines: name -> the same.
-
-    horizon_absolute: (chunk,) sums of |e| over frames and joints; horizon_counts: (chunk,) how many of each.
-    """
-
-    error: ErrorSum
-    baselines: dict[str, ErrorSum]
-    horizon_absolute: NDArray[np.float64]
-    horizon_counts: NDArray[np.int64]
-
-    def __add__(self, other: EveryFrame) -> EveryFrame:
-        return EveryFrame(
-            self.error + other.error,
-            {name: sums + other.baselines[name] for name, sums in self.baselines.items()},
-            self.horizon_absolute + other.horizon_absolute,
-            self.horizon_counts + other.horizon_counts,
-        )
-
-    @property
-    def horizon_mae(self) -> NDArray[np.float64]:
-        """Mean absolute error by chunk step, as far as any frame reaches. Radians."""
-        reached = self.horizon_counts > 0
-        means: NDArray[np.float64] = self.horizon_absolute[reached] / self.horizon_counts[reached]
-        return means
-
-
 def replay_every_frame(
     episode: RecordedEpisode,
     steps: range,
     engine: Engine,
     baseline_input: BaselineInput,
     batch_size: int,
-) -> EveryFrame:
+) -> ProtocolScore:
     """Predict a chunk from each frame of `steps` (at least one) and compare it with what was recorded after it.
 
     The prediction for t + k made at t meets the action recorded at t + k; nothing past the last scored action
     (`baseline_input.actions` ends there) is compared. Decoding, the engine and the comparison each have a thread and
     run at the same time; this one compares. Raises EngineError, DatasetError.
     """
-    truth = baseline_input.actions
-    answers = {name: baseline(baseline_input) for name, baseline in BASELINES.items()}
     with closing(prefetch(_predict(episode, steps, engine, batch_size), depth=1)) as predicted:
-        return reduce(add, (_compare(frames, chunks, truth, answers) for frames, chunks in predicted))
+        return reduce(add, score_chunks(predicted, baseline_input, steps.step))
 
 
 def _predict(
@@ -177,19 +146,28 @@ def _predict(
             yield np.asarray(batch, np.int64), engine.predict(images, episode.states[list(batch)]).actions
 
 
-def _compare(frames: IntArray, chunks: FloatArray, truth: FloatArray, answers: Mapping[str, FloatArray]) -> EveryFrame:
-    """Score the chunks (B, chunk, A) predicted from `frames` (B,) where truth (T, A) reaches.
-
-    answers: baseline -> (T, A), its one action for the chunk from each frame.
-    """
-    chunk_size, joints = chunks.shape[1:]
-    row, ahead = np.nonzero(frames[:, None] + np.arange(chunk_size) < len(truth))
-    asked = frames[row]
-    predicted, recorded = chunks[row, ahead], truth[asked + ahead]
-    absolute = np.abs(predicted.astype(np.float64) - recorded).sum(axis=1)
-    return EveryFrame(
-        error=ErrorSum.of(predicted, recorded),
-        baselines={name: ErrorSum.of(answer[asked], recorded) for name, answer in answers.items()},
-        horizon_absolute=np.bincount(ahead, absolute, chunk_size).astype(np.float64, copy=False),
-        horizon_counts=np.bincount(ahead, minlength=chunk_size) * joints,
-    )
+def score_chunks(
+    predicted: Iterable[tuple[IntArray, FloatArray]], recorded: BaselineInput, stride: int
+) -> Iterator[ProtocolScore]:
+    """Score chunks (B, chunk, A) predicted from frames (B,), batch after batch, where the recorded actions reach."""
+    end = len(recorded.actions)
+    before: TimeArray | None = None
+    for frames, chunks in predicted:
+        asked = frames[:, None]
+        steps = asked + np.arange(chunks.shape[1])
+        within, scored = np.minimum(steps, end - 1), steps < end
+        said = chunks.astype(np.float64)
+        windows = Windows(
+            predicted=said,
+            recorded=recorded.actions[within].astype(np.float64),
+            states=recorded.states[within].astype(np.float64),
+            scored=scored,
+            action_mode=recorded.action_mode,
+            fps=recorded.fps,
+        )
+        yield ProtocolScore(
+            error=ErrorSum.of(chunks[scored], recorded.actions[steps[scored]]),
+            baselines=recorded.score(np.broadcast_to(asked, steps.shape)[scored], (steps - asked)[scored]),
+            means=measure_chunks(Chunks(windows, said[:0] if before is None else before, stride)),
+        )
+        before = said[-1:]

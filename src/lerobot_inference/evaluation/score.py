@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lerobot_inference.control import make_schedule
 from lerobot_inference.engine.base import Engine
 from lerobot_inference.errors import DatasetError, EngineError
-from lerobot_inference.evaluation.baselines import BASELINES, BaselineInput
-from lerobot_inference.evaluation.metrics import ErrorSum
+from lerobot_inference.evaluation.baselines import BaselineInput
+from lerobot_inference.evaluation.demonstrations import Demonstrations
+from lerobot_inference.evaluation.episode_score import EpisodeScore
+from lerobot_inference.evaluation.metrics import Deployed, ErrorSum, ProtocolScore, measure_deployed
 from lerobot_inference.evaluation.plan import Evaluation
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.replay import AsDeployed, Stopwatch, replay_as_deployed, replay_every_frame
 from lerobot_inference.evaluation.results import Failure
-from lerobot_inference.evaluation.summary import EpisodeScore
 
 type Outcome = EpisodeScore | Failure
 
@@ -32,23 +35,30 @@ def _score(evaluation: Evaluation, engine: Engine, index: int) -> tuple[EpisodeS
     steps = range(episode.scored_length)
     if not steps:
         raise DatasetError(f"episode {index} has no recorded action to compare with")
-    recorded = BaselineInput.of(episode, steps, dataset, plan.action_mode)
+    recorded = BaselineInput.of(episode, steps, dataset, plan.action_mode, Demonstrations.of(dataset))
     times = Stopwatch()
     deployed = replay_as_deployed(episode, steps, engine, make_schedule(engine.spec), times)
     every = None
     if plan.every_frame:
         every = replay_every_frame(episode, steps[:: plan.stride], engine, recorded, plan.batch_size)
-    score = EpisodeScore(
-        episode=index,
-        as_deployed=ErrorSum.of(deployed.predicted, recorded.actions),
-        baselines=_score_baselines(recorded, deployed),
-        times=times,
-        every_frame=every,
-    )
-    return score, EpisodePredictions.of(episode, steps, deployed, every.horizon_mae if every else None)
+    score = EpisodeScore(index, score_deployed(recorded, deployed), every, times)
+    horizon = every.means["horizon_error"].reached if every else None
+    return score, EpisodePredictions.of(episode, steps, deployed, horizon)
 
 
-def _score_baselines(episode: BaselineInput, deployed: AsDeployed) -> dict[str, ErrorSum]:
-    """Ask each baseline at the frames at which the network was asked, and hold its answer in between."""
+def score_deployed(recorded: BaselineInput, deployed: AsDeployed) -> ProtocolScore:
+    """Score a run over all of `recorded`; baselines are asked at the frames at which the network was asked."""
     asked_at = deployed.asked_at()
-    return {name: ErrorSum.of(baseline(episode)[asked_at], episode.actions) for name, baseline in BASELINES.items()}
+    run = Deployed(
+        predicted=deployed.predicted,
+        recorded=recorded.actions,
+        states=recorded.states,
+        chunk_starts=deployed.chunk_starts,
+        action_mode=recorded.action_mode,
+        fps=recorded.fps,
+    )
+    return ProtocolScore(
+        error=ErrorSum.of(deployed.predicted, recorded.actions),
+        baselines=recorded.score(asked_at, np.arange(len(asked_at)) - asked_at),
+        means=measure_deployed(run),
+    )

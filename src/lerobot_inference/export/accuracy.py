@@ -67,7 +67,7 @@ class Yardstick:
             recorded = BaselineInput.of(episode, range(episode.scored_length), self.dataset, self.action_mode)
             sums.append(replay_every_frame(episode, steps, engine, recorded, BATCH_SIZE).error)
         progress(f"accuracy in {engine.precision}", len(self.episodes), len(self.episodes))
-        return reduce(add, sums).figures().mae
+        return float(reduce(add, sums).absolute.pooled.value)
 
 
 def measure_accuracy(
