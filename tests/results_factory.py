@@ -29,6 +29,76 @@ UR10E = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_1", "wrist_2", "wrist_
 BATCH_SIZE = 8
 
 
+@dataclass(frozen=True)
+class MadeUp:
+    """A scored evaluation of smooth made-up motions, not yet pooled."""
+
+    episodes: list[EpisodePredictions]
+    scores: list[EpisodeScore]
+    dataset: Dataset
+    mode: ActionMode
+    n_action_steps: int
+
+    def pooled(
+        self,
+        scores: Sequence[EpisodeScore] | None = None,
+        *,
+        failed: Sequence[Failure] = (),
+        robustness: Mapping[str, PerturbedResult] = {},
+        policy: str = "demo/act-ur10e-cell",
+        policy_files: dict[str, str] | None = None,
+    ) -> EvalResults:
+        """The results of `scores`; None: of all."""
+        joints = self.dataset.action_dim
+        return summarise(
+            self.scores if scores is None else scores,
+            failed,
+            cold_forward_s=0.18,
+            spec=PolicySpec(joints, joints, {}, 2 * self.n_action_steps, self.n_action_steps),
+            dataset=self.dataset,
+            action_mode=self.mode,
+            provenance=_provenance(policy, policy_files or {"model.safetensors": "0" * 64}, len(self.episodes)),
+            robustness=robustness,
+        )
+
+
+def make_up(
+    *,
+    joints: int = 6,
+    joint_names: list[str] | None = None,
+    lengths: tuple[int, ...] = (120, 90, 150),
+    mode: Literal["delta", "absolute"] = "delta",
+    n_action_steps: int = 30,
+    error: float = 0.0015,
+    every_frame: bool = True,
+    seed: int = 0,
+) -> MadeUp:
+    """Score made-up predictions of made-up motions. error: radians, scale of the misprediction."""
+    random = np.random.default_rng(seed)
+    names = joint_names or [UR10E[j] if joints == 6 else f"joint_{j + 1}" for j in range(joints)]
+    episodes = [_motion(random, length, len(names), mode, n_action_steps, error) for length in lengths]
+    dataset = made_up_dataset(episodes, names)
+    recordings = [_Recording(number, data.states, data.ground_truth) for number, data in enumerate(episodes)]
+    demonstrations = Demonstrations.join(recordings, dataset.statistic(STATE, "std"))
+    assert demonstrations is not None
+    made_up = MadeUp([], [], dataset, ActionMode(mode), n_action_steps)
+    for number, data in enumerate(episodes):
+        recorded = BaselineInput(
+            states=data.states,
+            actions=data.ground_truth,
+            mean_action=dataset.statistic(ACTION, "mean").astype(np.float32),
+            action_mode=made_up.mode,
+            fps=FPS,
+            others=demonstrations.without(number),
+        )
+        deployed = score_deployed(recorded, AsDeployed(data.predicted, data.inference_times, data.chunk_starts))
+        every = _every_frame(random, recorded, 2 * n_action_steps, error) if every_frame else None
+        horizon = every.means["horizon_error"].reached if every else np.zeros(0)
+        made_up.scores.append(EpisodeScore(number, deployed, every, _times(data)))
+        made_up.episodes.append(replace(data, horizon_mae=horizon))
+    return made_up
+
+
 def write_results(
     folder: Path,
     *,
@@ -45,39 +115,20 @@ def write_results(
     failed: Sequence[Failure] = (),
     robustness: Mapping[str, PerturbedResult] = {},
 ) -> EvalResults:
-    """Write the results and predictions of smooth made-up motions. error: radians, scale of the misprediction."""
-    random = np.random.default_rng(seed)
-    names = joint_names or [UR10E[j] if joints == 6 else f"joint_{j + 1}" for j in range(joints)]
-    episodes = [_motion(random, length, len(names), mode, n_action_steps, error) for length in lengths]
-    dataset = made_up_dataset(episodes, names)
-    recordings = [_Recording(number, data.states, data.ground_truth) for number, data in enumerate(episodes)]
-    demonstrations = Demonstrations.join(recordings, dataset.statistic(STATE, "std"))
-    assert demonstrations is not None
-    scores = []
-    for number, data in enumerate(episodes):
-        recorded = BaselineInput(
-            states=data.states,
-            actions=data.ground_truth,
-            mean_action=dataset.statistic(ACTION, "mean").astype(np.float32),
-            action_mode=ActionMode(mode),
-            fps=FPS,
-            others=demonstrations.without(number),
-        )
-        deployed = score_deployed(recorded, AsDeployed(data.predicted, data.inference_times, data.chunk_starts))
-        every = _every_frame(random, recorded, 2 * n_action_steps, error) if every_frame else None
-        scores.append(EpisodeScore(number, deployed, every, _times(data)))
-        horizon = every.means["horizon_error"].reached if every else np.zeros(0)
-        replace(data, horizon_mae=horizon).save(predictions_path(folder, number))
-    results = summarise(
-        scores,
-        failed,
-        cold_forward_s=0.18,
-        spec=PolicySpec(len(names), len(names), {}, 2 * n_action_steps, n_action_steps),
-        dataset=dataset,
-        action_mode=ActionMode(mode),
-        provenance=_provenance(policy, policy_files or {"model.safetensors": "0" * 64}, len(episodes)),
-        robustness=robustness,
+    """Write eval_results.json, predictions and failures of what `make_up` makes up."""
+    made_up = make_up(
+        joints=joints,
+        joint_names=joint_names,
+        lengths=lengths,
+        mode=mode,
+        n_action_steps=n_action_steps,
+        error=error,
+        every_frame=every_frame,
+        seed=seed,
     )
+    results = made_up.pooled(failed=failed, robustness=robustness, policy=policy, policy_files=policy_files)
+    for number, data in enumerate(made_up.episodes):
+        data.save(predictions_path(folder, number))
     save_failures([*failed, *worst_cases(results)], folder)
     save_results(results, folder)
     return results

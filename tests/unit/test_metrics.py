@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lerobot_inference.evaluation.baselines import BASELINES, BaselineInput, skill
-from lerobot_inference.evaluation.metrics import ErrorSum, latency
-from lerobot_inference.types import ActionMode
+from lerobot_inference.evaluation.metrics import ErrorSum, Mean, Spread, latency
+from lerobot_inference.evaluation.metrics.quantile import SMALLEST
+from lerobot_inference.evaluation.results import ErrorFigures
 
 steps = st.integers(1, 20)
 joints = st.sampled_from([1, 2, 6, 7, 14])
@@ -26,24 +26,54 @@ def pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return draw(arrays), draw(arrays)
 
 
+def figures(predicted: np.ndarray, truth: np.ndarray) -> ErrorFigures:
+    size = truth.shape[1]
+    return ErrorSum.of(predicted, truth).figures(Spread(np.full(size, 2.0), np.full(size, 0.5)))
+
+
 @given(pairs())
-def test_figures_equal_numpys_means(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    predicted, truth = (array.astype(np.float64) for array in pair)
-    figures = ErrorSum.of(*pair).figures()
-    assert figures.mse == pytest.approx(np.mean((predicted - truth) ** 2))
-    assert figures.mae == pytest.approx(np.mean(np.abs(predicted - truth)))
-    assert figures.rmse == pytest.approx(np.sqrt(figures.mse))
-    assert figures.max == pytest.approx(np.abs(predicted - truth).max())
-    assert figures.per_joint_mae == pytest.approx(np.abs(predicted - truth).mean(axis=0))
+def test_figures_equal_numpys(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    error = np.abs(pair[0].astype(np.float64) - pair[1])
+    found = figures(*pair)
+    assert found.mse == pytest.approx(np.mean(error**2))
+    assert found.mae == pytest.approx(np.mean(error))
+    assert found.rmse == pytest.approx(np.sqrt(found.mse))
+    assert found.max == error.max()
+    assert found.per_joint_mse == pytest.approx((error**2).mean(axis=0))
+    assert found.per_joint_mae == pytest.approx(error.mean(axis=0))
+    assert found.per_joint_rmse == pytest.approx(np.sqrt((error**2).mean(axis=0)))
+    assert found.per_joint_max == error.max(axis=0).tolist()
+    assert found.of_range == pytest.approx(error.mean() / 2)
+    assert found.per_joint_of_std == pytest.approx(error.mean(axis=0) / 0.5)
+
+
+@given(pairs())
+def test_p95_is_within_one_percent_of_numpys(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    error = np.abs(pair[0].astype(np.float64) - pair[1])
+    found = figures(*pair)
+    assert found.p95 == pytest.approx(np.percentile(error, 95), rel=0.01, abs=SMALLEST)
+    assert found.per_joint_p95 == pytest.approx(np.percentile(error, 95, axis=0), rel=0.01, abs=SMALLEST)
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e-3, 1.0, 30.0])
+def test_p95_of_many_small_and_large_errors_is_within_one_percent_of_numpys(scale: float) -> None:
+    error = np.random.default_rng(0).lognormal(0, 2, (5000, 2)) * scale
+    assert figures(error, np.zeros_like(error)).p95 == pytest.approx(np.percentile(error, 95), rel=0.01)
+
+
+def test_errors_beyond_the_histogram_are_counted_at_the_largest_and_never_below_it() -> None:
+    found = figures(np.array([[0.1], [2e6], [3e6]]), np.zeros((3, 1)))
+    assert found.p95 == found.max == 3e6
 
 
 @given(pairs(), st.integers(0, 20))
 def test_sums_of_parts_equal_the_whole(pair: tuple[np.ndarray, np.ndarray], cut: int) -> None:
     predicted, truth = pair
+    spread = Spread(np.ones(truth.shape[1]), np.ones(truth.shape[1]))
     parts = ErrorSum.of(predicted[:cut], truth[:cut]) + ErrorSum.of(predicted[cut:], truth[cut:])
-    whole, summed = ErrorSum.of(predicted, truth).figures(), parts.figures()
-    assert summed.mse == pytest.approx(whole.mse)
-    assert summed.max == whole.max
+    summed, whole = parts.figures(spread).model_dump(), ErrorSum.of(predicted, truth).figures(spread).model_dump()
+    for name, figure in whole.items():
+        assert summed[name] == pytest.approx(figure), name
 
 
 @given(pairs(), st.randoms(use_true_random=False))
@@ -51,36 +81,71 @@ def test_the_order_of_steps_changes_nothing(pair: tuple[np.ndarray, np.ndarray],
     predicted, truth = pair
     order = list(range(len(truth)))
     random.shuffle(order)
-    assert ErrorSum.of(predicted[order], truth[order]).figures().mse == pytest.approx(
-        ErrorSum.of(predicted, truth).figures().mse
-    )
+    assert figures(predicted[order], truth[order]).mse == pytest.approx(figures(predicted, truth).mse)
 
 
-def test_a_perfect_prediction_has_no_error_and_full_skill() -> None:
+@given(pairs(), st.randoms(use_true_random=False))
+def test_permuting_the_joints_permutes_the_figures_of_each(pair: tuple[np.ndarray, np.ndarray], random: Random) -> None:
+    predicted, truth = pair
+    order = list(range(truth.shape[1]))
+    random.shuffle(order)
+    before, after = figures(predicted, truth), figures(predicted[:, order], truth[:, order])
+    for name in ("mse", "mae", "rmse", "p95", "max", "of_range", "of_std"):
+        by_joint = getattr(before, f"per_joint_{name}")
+        assert getattr(after, f"per_joint_{name}") == pytest.approx([by_joint[joint] for joint in order])
+        assert getattr(after, name) == pytest.approx(getattr(before, name))
+
+
+@given(pairs(), st.floats(0.01, 10))
+def test_errors_that_are_c_times_as_large_have_c_squared_the_mse(
+    pair: tuple[np.ndarray, np.ndarray], factor: float
+) -> None:
+    error = pair[0].astype(np.float64)
+    nothing = np.zeros_like(error)
+    once, scaled = figures(error, nothing), figures(factor * error, nothing)
+    assert scaled.mse == pytest.approx(factor**2 * once.mse)
+    assert scaled.mae == pytest.approx(factor * once.mae)
+    assert scaled.p95 == pytest.approx(factor * once.p95, rel=0.025, abs=1e-6)
+
+
+def test_a_perfect_prediction_has_no_error() -> None:
     truth = np.linspace(0, 1, 12, dtype=np.float32).reshape(4, 3)
-    figures = ErrorSum.of(truth, truth).figures()
-    assert figures.mse == figures.mae == figures.max == 0
-    assert skill(figures.mse, 0.5) == 1
+    found = figures(truth, truth)
+    assert found.mse == found.mae == found.p95 == found.max == found.of_range == 0
 
 
 @given(offset=st.floats(0.001, 1))
 def test_a_constant_offset_shows_up_in_its_own_joint_only(offset: float) -> None:
-    truth = np.zeros((5, 3), np.float32)
-    predicted = truth + np.array([0, offset, 0], np.float32)
-    figures = ErrorSum.of(predicted, truth).figures()
-    assert figures.per_joint_mae == pytest.approx([0, offset, 0], rel=1e-5)
+    truth = np.zeros((5, 3))
+    found = figures(truth + np.array([0, offset, 0]), truth)
+    assert found.per_joint_max == [0, offset, 0]
+    assert found.per_joint_mae == pytest.approx([0, offset, 0])
+    assert found.per_joint_p95 == pytest.approx([0, offset, 0], rel=0.01)
+
+
+def test_a_joint_that_never_moves_has_no_normalised_error_and_the_others_do() -> None:
+    error = ErrorSum.of(np.full((4, 3), 0.1), np.zeros((4, 3)))
+    found = error.figures(Spread(range=np.array([0.0, 1.0, 2.0]), std=np.zeros(3)))
+    assert found.per_joint_of_range == [None, pytest.approx(0.1), pytest.approx(0.05)]
+    assert found.of_range == pytest.approx(0.075)
+    assert found.of_std is None
 
 
 def test_no_steps_give_an_error_and_never_a_zero() -> None:
-    empty = np.zeros((0, 6), np.float32)
     with pytest.raises(ValueError, match="no steps"):
-        ErrorSum.of(empty, empty).figures()
+        figures(np.zeros((0, 6)), np.zeros((0, 6)))
 
 
-def test_skill_is_zero_for_the_baseline_itself_negative_for_worse_and_unknown_for_a_perfect_baseline() -> None:
-    assert skill(0.2, 0.2) == 0
-    assert skill(0.4, 0.2) == -1
-    assert skill(0.1, 0.0) is None
+@given(hnp.arrays(np.float64, (7, 3), elements=st.floats(-5, 5)), hnp.arrays(np.bool_, 7))
+def test_a_mean_is_numpys_over_what_is_counted_and_unknown_of_nothing(values: np.ndarray, counted: np.ndarray) -> None:
+    mean = Mean.over(values, counted)
+    if not counted.any():
+        assert np.isnan(mean.value).all()
+        return
+    assert mean.value == pytest.approx(values[counted].mean(axis=0))
+    assert mean.pooled.value == pytest.approx(values[counted].mean())
+    assert (Mean.over(values[:3], counted[:3]) + Mean.over(values[3:], counted[3:])).value == pytest.approx(mean.value)
+    assert (mean + Mean.none(3)).value == pytest.approx(mean.value)
 
 
 @given(st.lists(st.floats(1e-6, 2), min_size=1, max_size=50))
@@ -91,32 +156,3 @@ def test_latency_percentiles_are_ordered_and_in_milliseconds(seconds: list[float
     assert result.max_ms == pytest.approx(1000 * max(seconds))
     assert result.mean_ms == pytest.approx(1000 * sum(seconds) / len(seconds))
     assert result.count == len(seconds)
-
-
-def example(mode: ActionMode) -> BaselineInput:
-    states = np.arange(8, dtype=np.float32).reshape(4, 2)
-    actions = np.array([[1, 1], [2, 2], [3, 3], [4, 4]], np.float32)
-    return BaselineInput(states, actions, np.array([9, 9], np.float32), mode)
-
-
-def test_hold_still_is_a_zero_delta_or_the_present_position() -> None:
-    hold = BASELINES["hold_still"]
-    assert not hold(example(ActionMode.DELTA)).any()
-    assert np.array_equal(hold(example(ActionMode.ABSOLUTE)), example(ActionMode.ABSOLUTE).states)
-
-
-def test_an_action_beyond_the_state_is_held_at_its_last_value_and_at_the_mean_before_any() -> None:
-    states = np.array([[0.1], [0.2], [0.3]], np.float32)
-    actions = np.array([[1, 5], [2, 6], [3, 7]], np.float32)
-    recorded = BaselineInput(states, actions, np.array([0, 9], np.float32), ActionMode.ABSOLUTE)
-    held = BASELINES["hold_still"](recorded)
-    assert held[:, 0] == pytest.approx([0.1, 0.2, 0.3])
-    assert held[:, 1].tolist() == [9, 5, 6]
-
-
-def test_repeat_last_says_what_was_done_a_step_before_and_holds_still_at_first() -> None:
-    assert BASELINES["repeat_last"](example(ActionMode.DELTA))[:, 0].tolist() == [0, 1, 2, 3]
-
-
-def test_dataset_mean_says_the_mean_at_every_step() -> None:
-    assert (BASELINES["dataset_mean"](example(ActionMode.DELTA)) == 9).all()

@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 
 from lerobot_inference.errors import DatasetError, EngineError
 from lerobot_inference.evaluation.baselines import BASELINES, BaselineInput
-from lerobot_inference.evaluation.replay import EveryFrame, replay_every_frame
+from lerobot_inference.evaluation.demonstrations import Demonstrations
+from lerobot_inference.evaluation.metrics import Mean, ProtocolScore
+from lerobot_inference.evaluation.replay import replay_every_frame
 from lerobot_inference.types import ActionChunk, ActionMode, FloatArray, ImageShape, PolicySpec, UInt8Array
 
 CAMERA = "observation.images.color"
 SMALL = ImageShape(2, 3)
+FPS = 30.0
 
 
 @dataclass
@@ -64,6 +67,19 @@ class Recall:
             raise EngineError("the policy gave a NaN or an infinity") from None
 
 
+@dataclass
+class Demonstration:
+    """Another episode of the dataset."""
+
+    index: int
+    states: FloatArray
+    actions: FloatArray
+
+    @property
+    def scored_length(self) -> int:
+        return len(self.actions)
+
+
 def example(
     steps: int,
     chunk: int,
@@ -77,7 +93,9 @@ def example(
     actions = random.normal(size=(steps, joints)).astype(np.float32)
     chunks = {state.tobytes(): random.normal(size=(chunk, joints)).astype(np.float32) for state in states}
     spec = PolicySpec(joints, joints, {CAMERA: shape}, chunk, chunk)
-    recorded = BaselineInput(states[:-1], actions, actions.mean(axis=0), mode)
+    other = Demonstration(1, states[::-1], actions[::-1])
+    others = Demonstrations.join([other], np.ones(joints))
+    recorded = BaselineInput(states[:-1], actions, actions.mean(axis=0), mode, FPS, others)
     return Recording(states, shape), Recall(spec, chunks), recorded
 
 
@@ -102,29 +120,35 @@ def one_by_one(steps: range, engine: Recall, recorded: BaselineInput) -> tuple[d
     """What the protocol is, said plainly: (policy and baselines -> sums, sum of |e| by chunk step, how many)."""
     truth, chunk_size = recorded.actions, engine.spec.chunk_size
     joints = truth.shape[1]
-    answers = {name: baseline(recorded) for name, baseline in BASELINES.items()}
-    sums = {name: Sums(np.zeros(joints), np.zeros(joints)) for name in ("policy", *answers)}
+    sums = {name: Sums(np.zeros(joints), np.zeros(joints)) for name in ("policy", *BASELINES)}
     absolute, counts = np.zeros(chunk_size), [0] * chunk_size
     for frame in steps:
         chunk = engine.chunks[recorded.states[frame].tobytes()]
         for k in range(min(chunk_size, len(truth) - frame)):
             sums["policy"].add(chunk[k], truth[frame + k])
-            for name, answer in answers.items():
-                sums[name].add(answer[frame], truth[frame + k])
+            for name, baseline in BASELINES.items():
+                sums[name].add(baseline(recorded, np.array([frame]), np.array([k]))[0], truth[frame + k])
             absolute[k] += np.abs(chunk[k].astype(np.float64) - truth[frame + k]).sum()
             counts[k] += joints
     return sums, absolute, counts
 
 
-def assert_equal(found: EveryFrame, expected: tuple[dict[str, Sums], FloatArray, list[int]]) -> None:
+def assert_equal(found: ProtocolScore, expected: tuple[dict[str, Sums], FloatArray, list[int]]) -> None:
     sums, absolute, counts = expected
+    assert found.baselines.keys() == BASELINES.keys()
     for name, predictor in {"policy": found.error, **found.baselines}.items():
         assert predictor.steps == sums[name].steps
-        assert predictor.largest == sums[name].largest
-        np.testing.assert_allclose(predictor.squared, sums[name].squared, rtol=1e-12)
-        np.testing.assert_allclose(predictor.absolute, sums[name].absolute, rtol=1e-12)
-    np.testing.assert_allclose(found.horizon_absolute, absolute, rtol=1e-12)
-    assert found.horizon_counts.tolist() == counts
+        assert predictor.largest.max() == sums[name].largest
+        np.testing.assert_allclose(predictor.squared.total, sums[name].squared, rtol=1e-12)
+        np.testing.assert_allclose(predictor.absolute.total, sums[name].absolute, rtol=1e-12)
+    np.testing.assert_allclose(found.means["horizon_error"].total, absolute, rtol=1e-12)
+    assert found.means["horizon_error"].count.tolist() == counts
+
+
+def assert_mean(found: Mean, terms: list[FloatArray]) -> None:
+    """`found` is the mean of `terms`, or of nothing."""
+    assert found.count == len(terms)
+    np.testing.assert_allclose(found.total, sum(terms, np.zeros_like(found.total)), rtol=1e-9, atol=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -143,6 +167,44 @@ def test_every_chunk_meets_the_actions_recorded_after_its_frame_and_none_past_th
     asked = range(steps)[::stride]
     found = replay_every_frame(episode, asked, engine, recorded, batch_size)
     assert_equal(found, one_by_one(asked, engine, recorded))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.integers(1, 30),
+    chunk=st.integers(1, 12),
+    joints=st.sampled_from([1, 6, 7]),
+    stride=st.integers(1, 5),
+    batch_size=st.integers(1, 9),
+    mode=st.sampled_from(ActionMode),
+)
+def test_motion_within_chunks_and_between_successive_ones_is_measured_across_batches(
+    steps: int, chunk: int, joints: int, stride: int, batch_size: int, mode: ActionMode
+) -> None:
+    episode, engine, recorded = example(steps, chunk, joints, mode)
+    asked = range(steps)[::stride]
+    means = replay_every_frame(episode, asked, engine, recorded, batch_size).means
+    said = {t: engine.chunks[recorded.states[t].tobytes()].astype(np.float64)[: steps - t] for t in asked}
+    done = {t: recorded.actions[t : t + chunk].astype(np.float64) for t in asked}
+    is_delta = mode is ActionMode.DELTA
+    for name, sequences in {"predicted.jerk": said, "recorded.jerk": done}.items():
+        jerks = [np.diff(actions, n=2 if is_delta else 3, axis=0) * FPS**3 for actions in sequences.values()]
+        assert_mean(means[name], [jerk**2 for each in jerks for jerk in each])
+    ends = [np.abs((said[t] - done[t]).sum(axis=0)) for t in asked]
+    assert_mean(means["drift.chunk_end"], ends if is_delta else [])
+    cosines = []
+    for t in asked:
+        origin = np.zeros(joints) if is_delta else recorded.states[t : t + chunk].astype(np.float64)
+        p, r = said[t] - origin, done[t] - origin
+        cosines += list((p * r).sum(axis=1) / np.sqrt((p**2).sum(axis=1) * (r**2).sum(axis=1)))
+    assert_mean(means["direction_cosine"], cosines)
+    disagreements = [
+        (earlier - later) ** 2
+        for t in asked
+        if t + stride in said
+        for earlier, later in zip(said[t][stride:], said[t + stride], strict=False)
+    ]
+    assert_mean(means["overlap_disagreement"], disagreements)
 
 
 def prefetch_threads() -> list[str]:
