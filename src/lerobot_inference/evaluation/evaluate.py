@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from lerobot_inference.checkpoint import Policy
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine.base import Engine
-from lerobot_inference.errors import EvaluationError
+from lerobot_inference.errors import ConfigError, EvaluationError
 from lerobot_inference.evaluation.episode_score import EpisodeScore
+from lerobot_inference.evaluation.metrics import Spread
 from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
 from lerobot_inference.evaluation.provenance import EngineSetup, describe_provenance
-from lerobot_inference.evaluation.results import EvalResults, Failure
-from lerobot_inference.evaluation.results_folder import clear_results, save_failures, save_results
-from lerobot_inference.evaluation.score import Outcome, score_episode
+from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults, Failure, PerturbedResult
+from lerobot_inference.evaluation.results_folder import clear_figures, load_results, save_failures, save_results
+from lerobot_inference.evaluation.resume import begin, finished_tasks, was_begun
+from lerobot_inference.evaluation.robustness import compare_perturbed
 from lerobot_inference.evaluation.summary import summarise, worst_cases
+from lerobot_inference.evaluation.task import Outcome, Task, all_tasks
 from lerobot_inference.types import Progress, silent
+
+type Perform = Callable[[Sequence[Task]], Iterator[Outcome]]
+"""Begins to work on tasks and yields the outcome of each, in their order."""
 
 
 def evaluate(
@@ -26,51 +34,102 @@ def evaluate(
     output: Path,
     plan: EvaluationPlan,
     progress: Progress = silent,
+    *,
+    resume: bool = False,
 ) -> EvalResults:
     """Replay the chosen episodes in this process and write `output` (CONTRACTS: results folder).
 
     An episode that fails is recorded in failure_cases.jsonl and the others are scored; `status` is then
-    `partial`. Raises EvaluationError when no episode could be scored (the failures are on disk), StorageError.
+    `partial`. resume: go on with what an interrupted run of the same evaluation left in `output`; episodes that
+    failed are tried again. Scores are kept in `output` for good, so that any evaluation can be resumed.
+    Raises EvaluationError when no episode could be scored (the failures are on disk), ConfigError when `output` is
+    of another evaluation than the one to be resumed, StorageError.
     """
     evaluation = Evaluation(policy, dataset, plan, output)
     setup = EngineSetup.warm_up(engine)
-    return run(evaluation, setup, (score_episode(evaluation, engine, index) for index in plan.episodes), progress)
+    return run(evaluation, setup, lambda tasks: (t.perform(evaluation, engine) for t in tasks), progress, resume)
 
 
-def run(evaluation: Evaluation, setup: EngineSetup, outcomes: Iterator[Outcome], progress: Progress) -> EvalResults:
-    """Take the outcome of each episode, in the plan's order, and write the results.
-
-    `outcomes` begins to work when it is first asked, which is when the results folder is clear.
-    Raises as `evaluate` does.
-    """
-    dataset, plan, output = evaluation.dataset, evaluation.plan, evaluation.output
-    provenance = describe_provenance(evaluation.policy, dataset, plan.episodes, setup)
-    clear_results(output)
-    scores: list[EpisodeScore] = []
-    failures: list[Failure] = []
-    total = len(plan.episodes)
-    progress("evaluate", 0, total)
-    for done, outcome in enumerate(outcomes, start=1):
-        if isinstance(outcome, Failure):
-            failures.append(outcome)
-        else:
-            scores.append(outcome)
-        progress("evaluate", done, total)
-    save_failures(failures, output)
+def run(evaluation: Evaluation, setup: EngineSetup, perform: Perform, progress: Progress, resume: bool) -> EvalResults:
+    """Have all that is not yet finished performed, and write the results. Raises as `evaluate` does."""
+    plan, output = evaluation.plan, evaluation.output
+    provenance = describe_provenance(evaluation.policy, evaluation.dataset, plan.episodes, setup)
+    kept: dict[Task, EpisodeScore] = {}
+    if resume and was_begun(evaluation, provenance):
+        kept = finished_tasks(evaluation)
+        if len(kept) == len(all_tasks(plan)):
+            with suppress(ConfigError):  # not there yet, or damaged: summed up again
+                return load_results(output)
+        clear_figures(output)
+    else:
+        begin(evaluation, provenance)
+    stages = _Stages(kept, perform, progress)
+    scores = stages.run("evaluate", [Task(episode) for episode in plan.episodes])
     if not scores:
-        raise EvaluationError(
-            f"none of the {total} episodes could be scored; the first: {failures[0].message}",
-            hint=f"all of them are listed in {output / 'failure_cases.jsonl'}",
-        )
+        save_failures(stages.failures, output)
+        raise _nothing_scored(stages.failures, output)
+    robustness, reasons = _robustness(evaluation, stages, scores)
     results = summarise(
         scores,
-        failures,
+        stages.failures,
         setup.cold_forward_s,
         spec=evaluation.policy.spec,
-        dataset=dataset,
+        dataset=evaluation.dataset,
         action_mode=plan.action_mode,
         provenance=provenance,
+        robustness=robustness,
     )
-    save_failures([*failures, *worst_cases(results)], output)
+    results = results.model_copy(update={"reasons": results.reasons | reasons})
+    save_failures([*stages.failures, *worst_cases(results)], output)
     save_results(results, output)
     return results
+
+
+@dataclass
+class _Stages:
+    """Does one part of the work after the other, and collects what fails. kept: what need not be done again."""
+
+    kept: Mapping[Task, EpisodeScore]
+    perform: Perform
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.failures: list[Failure] = []
+
+    def run(self, name: str, tasks: Sequence[Task]) -> list[EpisodeScore]:
+        """The scores of those tasks that don't fail, in order."""
+        missing = [task for task in tasks if task not in self.kept]
+        before, total = len(tasks) - len(missing), len(tasks)
+        self.progress(name, before, total)
+        outcomes: dict[Task, Outcome] = dict(self.kept)
+        for done, (task, outcome) in enumerate(zip(missing, self.perform(missing), strict=True), start=before + 1):
+            outcomes[task] = outcome
+            self.progress(name, done, total)
+        found = [outcomes[task] for task in tasks]
+        self.failures += [outcome for outcome in found if isinstance(outcome, Failure)]
+        return [outcome for outcome in found if not isinstance(outcome, Failure)]
+
+
+def _robustness(
+    evaluation: Evaluation, stages: _Stages, scores: Sequence[EpisodeScore]
+) -> tuple[dict[str, PerturbedResult], dict[str, str]]:
+    """Perturbation -> its figures, over the episodes with a score without it; and why one has none."""
+    spread = Spread.of(evaluation.dataset)
+    results, reasons = {}, {}
+    for perturbation in evaluation.plan.perturbations:
+        perturbed = stages.run(perturbation.name, [Task(score.episode, perturbation) for score in scores])
+        if perturbed:
+            results[perturbation.name] = compare_perturbed(perturbed, scores, spread)
+        else:
+            reasons[f"robustness.{perturbation.name}"] = f"no episode could be scored {stages.failures[-1].message}"
+    return results, reasons
+
+
+def _nothing_scored(failures: Sequence[Failure], output: Path) -> EvaluationError:
+    """Say what is wrong, once where it is the same everywhere: then it is the policy, or the dataset as a whole."""
+    same = len({failure.message for failure in failures}) == 1
+    why = f"{'all for the same reason' if same else 'the first'}: {failures[0].message}"
+    return EvaluationError(
+        f"none of the {len(failures)} episodes could be scored, {why}",
+        hint=f"all of them are listed in {output / FAILURES_FILE}",
+    )

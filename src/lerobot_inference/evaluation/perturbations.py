@@ -61,7 +61,8 @@ class Exposure(Perturbation):
         light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
         light = np.minimum(light * self.factor, 1)
         encoded = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-        return np.rint(encoded * 255).astype(np.uint8)[image]
+        table = np.rint(encoded * 255).astype(np.uint8)
+        return np.asarray(table[image])
 
 
 class SwapRedBlue(Perturbation):
@@ -79,7 +80,7 @@ class Delay(Perturbation):
 
     def shown(self, frames: int, rng: np.random.Generator) -> IntArray:  # noqa: ARG002
         """The frame so many periods ago; at the start, the first."""
-        return np.maximum(np.arange(frames) - self.periods, 0)
+        return np.asarray(np.maximum(np.arange(frames) - self.periods, 0))
 
 
 class Drop(Perturbation):

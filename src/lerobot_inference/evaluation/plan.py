@@ -8,18 +8,23 @@ from pathlib import Path
 from lerobot_inference.checkpoint import Policy
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.evaluation.fit import check_fit, find_action_mode, select_episodes
+from lerobot_inference.evaluation.perturbations import Perturbation, parse_perturbations
 from lerobot_inference.types import ActionMode
 
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What to score: which episodes, as which action mode, and whether from every frame (each stride-th) too."""
+    """What to score: which episodes, as which action mode, and whether from every frame (each stride-th) too.
+
+    perturbations: under each of them all is replayed as deployed once more.
+    """
 
     episodes: list[int]
     action_mode: ActionMode
     every_frame: bool = True
     stride: int = 1
     batch_size: int = 8
+    perturbations: tuple[Perturbation, ...] = ()
 
     @classmethod
     def make(
@@ -32,15 +37,18 @@ class EvaluationPlan:
         every_frame: bool = True,
         stride: int = 1,
         batch_size: int = 8,
+        perturb: str = "",
     ) -> EvaluationPlan:
         """Check that policy and dataset fit; episodes: see `select_episodes`; action_mode: None infers it.
 
-        Raises DatasetError when they don't, UsageError for episodes that are not understood.
+        perturb: see `parse_perturbations`. Raises DatasetError when policy and dataset don't fit, UsageError for
+        episodes or perturbations that are not understood.
         """
+        perturbations = parse_perturbations(perturb)
         check_fit(policy, dataset)
         chosen = select_episodes(episodes, dataset.episode_indices)
         mode = action_mode or find_action_mode(dataset, chosen)
-        return cls(chosen, mode, every_frame, stride, batch_size)
+        return cls(chosen, mode, every_frame, stride, batch_size, perturbations)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine.base import Engine
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.results import EvalResults, Provenance
+from lerobot_inference.evaluation.statistics import SEED
 from lerobot_inference.sources import read_origin
 from lerobot_inference.types import Precision
 
@@ -62,6 +63,7 @@ def describe_provenance(policy: Policy, dataset: Dataset, episodes: list[int], s
         precision=setup.precision,
         threads=setup.threads,
         workers=setup.workers,
+        seed=SEED,
         versions=installed_versions(),
         machine=f"{platform.system()} {platform.machine()}",
     )

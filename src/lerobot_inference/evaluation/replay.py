@@ -114,7 +114,7 @@ def replay_as_deployed(
     stopwatch.total_s += time.perf_counter() - began
     result = np.stack(predicted)
     if len(result) > 1 and not np.ptp(result, axis=0).any():
-        raise EngineError(f"the policy's output is the same at all {len(result)} steps: it has collapsed")
+        raise EngineError("the policy has collapsed: its output is the same at every step")
     return AsDeployed(result, np.asarray(times), np.asarray(chunk_starts, np.int64))
 
 

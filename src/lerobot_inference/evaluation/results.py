@@ -4,6 +4,9 @@
     predictions/ep000_predictions.npz     EpisodePredictions
     failure_cases.jsonl                   one Failure a line
     provenance.json                       Provenance
+    plan.json                             EvaluationRecord: what --resume compares
+    scores/ep000.npz                      EpisodeScore, what the figures are summed up from; one an episode and,
+    scores/jpeg_50/ep000.npz              in a folder of its name, perturbation
 
 The first keys of EvalResults are the seed system's own; they describe the as-deployed protocol.
 """
@@ -20,7 +23,9 @@ from lerobot_inference.types import Precision
 RESULTS_FILE = "eval_results.json"
 PROVENANCE_FILE = "provenance.json"
 FAILURES_FILE = "failure_cases.jsonl"
+PLAN_FILE = "plan.json"
 PREDICTIONS_FOLDER = "predictions"
+SCORES_FOLDER = "scores"
 
 
 type Interval = tuple[Figure, Figure]

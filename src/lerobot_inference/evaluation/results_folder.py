@@ -13,9 +13,11 @@ from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results import (
     FAILURES_FILE,
+    PLAN_FILE,
     PREDICTIONS_FOLDER,
     PROVENANCE_FILE,
     RESULTS_FILE,
+    SCORES_FOLDER,
     EpisodeResult,
     EvalResults,
     Failure,
@@ -109,10 +111,18 @@ def _check_consistent(results: EvalResults, path: Path) -> None:
 def clear_results(folder: Path) -> None:
     """Remove what an earlier evaluation wrote, and nothing else, so that a failed run can't be mistaken for it.
 
-    Raises StorageError.
+    plan.json goes last: as long as it is there, what is left of the scores is of that plan. Raises StorageError.
     """
+    clear_figures(folder)
+    with storage_errors(folder):
+        for name in (PREDICTIONS_FOLDER, SCORES_FOLDER):
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name)
+        (folder / PLAN_FILE).unlink(missing_ok=True)
+
+
+def clear_figures(folder: Path) -> None:
+    """Remove what was summed up from scores, and leave those. Raises StorageError."""
     with storage_errors(folder):
         for name in (RESULTS_FILE, PROVENANCE_FILE, FAILURES_FILE):
             (folder / name).unlink(missing_ok=True)
-        if (folder / PREDICTIONS_FOLDER).is_dir():
-            shutil.rmtree(folder / PREDICTIONS_FOLDER)

@@ -6,30 +6,18 @@ import numpy as np
 
 from lerobot_inference.control import make_schedule
 from lerobot_inference.engine.base import Engine
-from lerobot_inference.errors import DatasetError, EngineError
+from lerobot_inference.errors import DatasetError
 from lerobot_inference.evaluation.baselines import BaselineInput
 from lerobot_inference.evaluation.demonstrations import Demonstrations
 from lerobot_inference.evaluation.episode_score import EpisodeScore
 from lerobot_inference.evaluation.metrics import Deployed, ErrorSum, ProtocolScore, measure_deployed
 from lerobot_inference.evaluation.plan import Evaluation
-from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
+from lerobot_inference.evaluation.predictions import EpisodePredictions
 from lerobot_inference.evaluation.replay import AsDeployed, Stopwatch, replay_as_deployed, replay_every_frame
-from lerobot_inference.evaluation.results import Failure
-
-type Outcome = EpisodeScore | Failure
 
 
-def score_episode(evaluation: Evaluation, engine: Engine, index: int) -> Outcome:
-    """Replay one episode and save its predictions; what is wrong with the episode is a Failure. Raises StorageError."""
-    try:
-        score, predictions = _score(evaluation, engine, index)
-    except (DatasetError, EngineError) as error:
-        return Failure(episode=index, kind=type(error).__name__, message=error.message)
-    predictions.save(predictions_path(evaluation.output, index))
-    return score
-
-
-def _score(evaluation: Evaluation, engine: Engine, index: int) -> tuple[EpisodeScore, EpisodePredictions]:
+def score_episode(evaluation: Evaluation, engine: Engine, index: int) -> tuple[EpisodeScore, EpisodePredictions]:
+    """Replay one episode. Raises DatasetError, EngineError when it can't be scored."""
     dataset, plan = evaluation.dataset, evaluation.plan
     episode = dataset.episode(index)
     steps = range(episode.scored_length)

@@ -56,6 +56,7 @@ def summarise(
     for score in scores:
         times.add(score.times)
     seconds, steps = sum(times.policy_step), deployed.steps
+    scored = {score.episode for score in scores}
     per_episode = [_episode(score, spread, deployed.best_baseline) for score in scores]
     results = EvalResults(
         job_name=f"{provenance.policy_source.rstrip('/').split('/')[-1]}-evaluation",
@@ -79,7 +80,7 @@ def summarise(
         timing=timing(times, cold_forward_s, dataset.fps),
         robustness=dict(robustness),
         worst_episodes=[e.episode for e in sorted(per_episode, key=lambda e: -e.mae)[:MOST_WORST]],
-        failed_episodes=[f.episode for f in failures if f.episode is not None],
+        failed_episodes=[f.episode for f in failures if f.episode is not None and f.episode not in scored],
         provenance=provenance,
     )
     return results.model_copy(update={"reasons": explain_nulls(results)})

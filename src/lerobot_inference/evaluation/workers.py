@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,7 +24,7 @@ from lerobot_inference.evaluation.evaluate import evaluate, run
 from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
 from lerobot_inference.evaluation.provenance import EngineSetup
 from lerobot_inference.evaluation.results import EvalResults
-from lerobot_inference.evaluation.score import Outcome, score_episode
+from lerobot_inference.evaluation.task import Outcome, Task
 from lerobot_inference.types import Progress, silent
 
 
@@ -36,6 +36,8 @@ def evaluate_with_workers(
     plan: EvaluationPlan,
     workers: int | None = None,
     progress: Progress = silent,
+    *,
+    resume: bool = False,
 ) -> EvalResults:
     """Do as `evaluate` does, with an engine in each of `workers` processes; None: see `share_cores`.
 
@@ -44,11 +46,11 @@ def evaluate_with_workers(
     """
     choice, workers = share_cores(choice, workers, len(plan.episodes))
     if workers == 1:
-        return evaluate(policy, dataset, choice.load(policy), output, plan, progress)
+        return evaluate(policy, dataset, choice.load(policy), output, plan, progress, resume=resume)
     evaluation = Evaluation(policy, dataset, plan, output)
     with _pool(workers, evaluation, choice) as pool:
         setup = pool.submit(_set_up).result()
-        return run(evaluation, replace(setup, workers=workers), _score_all(pool, plan.episodes), progress)
+        return run(evaluation, replace(setup, workers=workers), partial(pool.map, _perform), progress, resume)
 
 
 def share_cores(choice: EngineChoice, workers: int | None, episodes: int) -> tuple[EngineChoice, int]:
@@ -90,11 +92,6 @@ def _pool(workers: int, evaluation: Evaluation, choice: EngineChoice) -> Iterato
             ) from error
 
 
-def _score_all(pool: ProcessPoolExecutor, episodes: list[int]) -> Iterator[Outcome]:
-    """Score the episodes, from the moment on at which the first outcome is asked for."""
-    yield from pool.map(_score, episodes)
-
-
 @dataclass(frozen=True)
 class _Worker:
     """What a worker process works with; its engine is built by the first task, which can say what is wrong."""
@@ -129,5 +126,5 @@ def _set_up() -> EngineSetup:
     return _worker.ready[1]
 
 
-def _score(index: int) -> Outcome:
-    return score_episode(_worker.evaluation, _worker.ready[0], index)
+def _perform(task: Task) -> Outcome:
+    return task.perform(_worker.evaluation, _worker.ready[0])
