@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from lerobot_inference.errors import UsageError
 
 CHAMPION = "champion"
 """The alias, or the value of the tag `stage`, of the version that robots should run."""
@@ -41,3 +44,11 @@ class ModelRegistry(Protocol):
 
     def promote(self, model: str, version: str) -> None:
         """Make this version the champion, and no other."""
+
+
+def check_model_name(name: str) -> None:
+    """Raise UsageError for a name that some registry would not take, or that would need quoting."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", name):
+        raise UsageError(
+            f"--model-name {name!r} is not a model name", hint="use letters, digits, dot, dash and underscore"
+        )

@@ -12,7 +12,7 @@ from lerobot_inference.evaluation.results import RESULTS_FILE, EvalResults
 from lerobot_inference.evaluation.results_folder import load_results
 from lerobot_inference.evaluation.rules import GateRules
 from lerobot_inference.records import save_record
-from lerobot_inference.registry.base import ModelRegistry, ModelVersion
+from lerobot_inference.registry.base import ModelRegistry, ModelVersion, check_model_name
 from lerobot_inference.registry.mlflow import open_registry
 from lerobot_inference.tracking import Store, connect, has_store
 
@@ -25,8 +25,10 @@ def gate(results: Path, rules: GateRules, model_name: str, champion_results: Pat
 
     champion_results: an evaluation of the champion on the same episodes; the one it was registered with when None.
 
-    Raises ConfigError naming the file and what doesn't fit, ServiceError, StorageError.
+    Raises UsageError for a bad model name, ConfigError naming the file and what doesn't fit, ServiceError and
+    StorageError.
     """
+    check_model_name(model_name)
     loaded = load_results(results)
     champion = None
     if has_store():

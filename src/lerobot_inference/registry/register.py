@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +10,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lerobot_inference.checkpoint import Checkpoint
-from lerobot_inference.errors import CheckpointError, ConfigError, ServiceError, UsageError
+from lerobot_inference.errors import CheckpointError, ConfigError, ServiceError
 from lerobot_inference.evaluation.gate import VERDICT_FILE, GateVerdict, judge
 from lerobot_inference.evaluation.provenance import require_evaluated
 from lerobot_inference.evaluation.results import EvalResults, Interval
 from lerobot_inference.evaluation.results_folder import load_predictions, load_results
 from lerobot_inference.evaluation.rules import GateRules
 from lerobot_inference.records import Record, first_problem, save_record
-from lerobot_inference.registry.base import ModelRegistry
+from lerobot_inference.registry.base import ModelRegistry, check_model_name
 from lerobot_inference.registry.judge import SHA256_TAG, evaluated_by, find_champion
 from lerobot_inference.registry.mlflow import open_registry
 from lerobot_inference.tracking import REPORT_FILE, Run, connect, log_evaluation
@@ -103,13 +102,13 @@ def register(
     Raises UsageError for a bad model name, ConfigError for results that are not the champion's, ServiceError when
     MLflow can't be reached or what was registered isn't there afterwards, StorageError.
     """
-    _check_model_name(model_name)
+    check_model_name(model_name)
     checkpoint, results = candidate.checkpoint, candidate.results
     store = connect()
     registry = open_registry(store)
+    champion = evaluated_by(find_champion(store, registry, model_name), champion_results, model_name)
+    verdict = judge(results, rules, champion)
     with store.run(experiment, results.job_name) as run:
-        champion = find_champion(store, registry, model_name)
-        verdict = judge(results, rules, evaluated_by(champion, champion_results, model_name))
         progress("register: log the evaluation", 0, STAGES)
         log_evaluation(run, results, candidate.results_folder, candidate.report)
         progress("register: upload the policy", 1, STAGES)
@@ -201,13 +200,6 @@ def _verify_promoted(registry: ModelRegistry, model: str, version: str) -> None:
         raise ServiceError(
             f"model {model} version {version} was promoted, but the champion is {now}",
             hint="another registration may have promoted its own at the same moment: register again",
-        )
-
-
-def _check_model_name(name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", name):
-        raise UsageError(
-            f"--model-name {name!r} is not a model name", hint="use letters, digits, dot, dash and underscore"
         )
 
 
