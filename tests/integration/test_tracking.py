@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from results_factory import write_results
 
 from lerobot_inference.errors import ServiceError
-from lerobot_inference.evaluation.results import EvalResults
-from lerobot_inference.report import render_plots
-from lerobot_inference.tracking import Store, connect, log_evaluation
+from lerobot_inference.evaluation.results import EvalResults, PerturbedResult
+from lerobot_inference.tracking import Store, connect, has_store, log_evaluation
 from lerobot_inference.tracking.log import metric_names, run_metrics
 
 
@@ -29,9 +30,15 @@ def store(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[EvalResults, Path]:
     folder = tmp_path_factory.mktemp("evaluated")
-    results = write_results(folder, lengths=(12, 8))
-    render_plots(folder, folder)
+    results = write_results(folder, lengths=(40, 35), robustness={"jpeg:50": perturbed(write_results(folder))})
+    (folder / "plots" / "episode_000").mkdir(parents=True)
+    for name in ("aggregate_summary.png", "episode_000/action_deltas.png"):
+        Image.new("RGB", (4, 4)).save(folder / "plots" / name)
     return results, folder
+
+
+def perturbed(results: EvalResults) -> PerturbedResult:
+    return PerturbedResult(error=results.as_deployed.error, skill=0.5, mse_ratio=1.5, interval=(1.2, 1.8))
 
 
 def test_the_default_store_is_sqlite_under_the_working_directory(store: Store, workplace: Path) -> None:
@@ -76,8 +83,65 @@ def test_a_run_holds_the_params_metrics_and_artifacts_of_the_contract(
         return {Path(entry.path).name for entry in store.client.list_artifacts(run.id, path)}
 
     assert artifacts("") == {"eval_results.json", "plots", "predictions"}
-    assert artifacts("plots") == {"aggregate_summary.png", "episode_000", "episode_001"}
+    assert artifacts("plots") == {"aggregate_summary.png", "episode_000"}
     assert artifacts("predictions") == {"ep000_predictions.npz", "ep001_predictions.npz"}
+
+
+def test_the_figures_beside_the_mean_error_are_metrics_too(evaluated: tuple[EvalResults, Path]) -> None:
+    results, _ = evaluated
+    metrics = {name: value for name, value, step in run_metrics(results) if step == 0}
+    deployed, every_frame = results.protocols["as_deployed"], results.protocols["every_frame"]
+    assert deployed.intervals is not None
+    assert deployed.drift is not None
+    assert every_frame.intervals is not None
+    predicted = deployed.smoothness.predicted
+    expected = {
+        "skill": deployed.skill,
+        "skill_low": deployed.intervals.skill and deployed.intervals.skill[0],
+        "mae_low": deployed.intervals.mae[0],
+        "mae_high": deployed.intervals.mae[1],
+        "skill_elbow": deployed.per_joint_skill[2],
+        "p95_error": deployed.error.p95,
+        "max_error": deployed.error.max,
+        "direction_cosine": deployed.direction_cosine,
+        "drift_chunk_end": deployed.drift.chunk_end,
+        "border_jump": predicted.border_jump,
+        "interior_jump": predicted.interior_jump,
+        "every_frame_mae": every_frame.error.mae,
+        "every_frame_mae_high": every_frame.intervals.mae[1],
+        "every_frame_overlap_disagreement": every_frame.smoothness.overlap_disagreement,
+        "mse_ratio_jpeg_50": 1.5,
+    }
+    assert expected.items() <= metrics.items()
+    assert None not in metrics.values()
+
+
+def test_a_figure_that_is_null_is_no_metric(tmp_path: Path) -> None:
+    results = write_results(tmp_path, joints=1, lengths=(20,), mode="absolute", every_frame=False)
+    names = {name for name, _, _ in run_metrics(results)}
+    assert "mae_low" not in names  # one episode has no interval
+    assert "drift_chunk_end" not in names
+    assert not any(name.startswith("every_frame") for name in names)
+
+
+def test_no_metric_is_logged_twice_for_the_same_step(evaluated: tuple[EvalResults, Path]) -> None:
+    points = [(name, step) for name, _, step in run_metrics(evaluated[0])]
+    assert len(points) == len(set(points))
+
+
+def test_the_report_is_an_artifact_where_there_is_one(
+    store: Store, evaluated: tuple[EvalResults, Path], tmp_path: Path
+) -> None:
+    results, folder = evaluated
+    report = Path(shutil.copytree(folder, tmp_path / "report"))
+    (report / "report.html").write_text("<!doctype html><title>report</title>")
+    with store.run("report", "run") as run:
+        log_evaluation(run, results, folder, report)
+    fetched = store.fetch_artifact(run.id, "report.html", tmp_path)
+    assert fetched is not None
+    assert fetched.read_text().startswith("<!doctype html>")
+    assert store.fetch_artifact(run.id, "nothing.html", tmp_path) is None
+    assert store.fetch_artifact("0" * 32, "report.html", tmp_path) is None
 
 
 def test_only_the_first_fifty_episodes_get_metrics_of_their_own(tmp_path: Path) -> None:
@@ -107,8 +171,15 @@ def test_the_store_named_in_the_environment_is_used(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workplace}/mlruns/mlflow.db")
+    assert has_store()
     assert connect().uri == f"sqlite:///{workplace}/mlruns/mlflow.db"
     assert not (tmp_path / "mlruns").exists()
+
+
+def test_where_nothing_was_ever_logged_there_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert not has_store()
 
 
 def test_a_server_that_is_not_there_is_a_service_error_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
