@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from lerobot_writer import write_dataset
+from scipy.spatial import cKDTree
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import EngineChoice
 from lerobot_inference.errors import DatasetError, EvaluationError
+from lerobot_inference.evaluation.baselines import BASELINES
 from lerobot_inference.evaluation.evaluate import evaluate
 from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
@@ -74,8 +76,17 @@ def test_a_perfect_policy_has_no_error_and_full_skill_at_every_horizon(
     perfect = recorded_future(Dataset.open(dataset_folder), 8)
     results = score(checkpoint, dataset_folder, tmp_path, perfect)
     for protocol in results.protocols.values():
-        assert protocol.error.mse == 0
+        assert protocol.error.mse == protocol.error.p95 == protocol.error.max == 0
         assert protocol.skill == 1
+        assert protocol.per_joint_skill == [1] * 6
+        assert protocol.direction_cosine == pytest.approx(1)
+        assert protocol.drift is not None
+        assert protocol.drift.chunk_end == 0
+        assert protocol.smoothness.predicted == protocol.smoothness.recorded
+        assert protocol.intervals is not None
+        assert protocol.intervals.mae == (0, 0)
+        assert protocol.intervals.skill == (1, 1)
+    assert results.protocols["every_frame"].smoothness.overlap_disagreement == 0
     assert results.protocols["every_frame"].horizon_mae == [0] * 8
 
 
@@ -103,6 +114,15 @@ def test_a_constant_offset_in_one_joint_shows_up_there_and_only_there(
     results = score(checkpoint, dataset_folder, tmp_path, lambda state: perfect(state) + offset)
     for protocol in results.protocols.values():
         assert protocol.error.per_joint_mae == pytest.approx(offset, abs=1e-7)
+        assert protocol.error.per_joint_max == pytest.approx(offset, abs=1e-7)
+        moves = protocol.smoothness
+        assert moves.predicted.jerk_rms == pytest.approx(moves.recorded.jerk_rms, rel=1e-3)
+        assert moves.predicted.per_joint_border_jump == pytest.approx(moves.recorded.per_joint_border_jump, abs=1e-7)
+    drift = results.as_deployed.drift
+    assert drift is not None
+    ends = [8] * 4 + [7] + [8] * 3 + [5] + [8] * 2 + [3]  # the executed chunks of 39, 29 and 19 steps
+    assert drift.per_joint_chunk_end == pytest.approx(offset * np.mean(ends), abs=1e-6)
+    assert drift.per_joint_episode_end == pytest.approx(offset * np.mean([39, 29, 19]), abs=1e-5)
 
 
 def test_the_results_folder_holds_what_the_contract_says(
@@ -110,7 +130,9 @@ def test_the_results_folder_holds_what_the_contract_says(
 ) -> None:
     results = score(checkpoint, dataset_folder, tmp_path)
     assert load_results(tmp_path) == results
-    assert (tmp_path / "failure_cases.jsonl").read_text() == ""
+    cases = [json.loads(line) for line in (tmp_path / "failure_cases.jsonl").read_text().splitlines()]
+    assert [(case["kind"], case["episode"]) for case in cases] == [("worst_episode", n) for n in results.worst_episodes]
+    assert results.failed_episodes == []
     content = json.loads((tmp_path / "eval_results.json").read_text())
     assert content["status"] == "completed"
     assert content["provenance"]["policy_files"]["model.safetensors"]
@@ -176,7 +198,9 @@ def test_one_unreadable_video_does_not_lose_the_other_episodes(checkpoint: Path,
     assert results.status == "partial"
     assert results.failed_episodes == [1]
     assert [episode.episode for episode in results.per_episode] == [0, 2]
-    (failure,) = map(json.loads, (tmp_path / "results" / "failure_cases.jsonl").read_text().splitlines())
+    failure, *worst = map(json.loads, (tmp_path / "results" / "failure_cases.jsonl").read_text().splitlines())
+    assert {case["kind"] for case in worst} == {"worst_episode"}
+    assert results.as_deployed.baselines.keys() == BASELINES.keys()
     assert failure["episode"] == 1
     assert videos[1].name in failure["message"]
 
@@ -234,6 +258,48 @@ def test_a_policy_that_does_not_fit_the_dataset_is_refused_before_any_work(
         score(checkpoint_factory(**options), dataset_folder, tmp_path / "results")
     assert "info.json" in caught.value.message
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["min", "max", "std", "mean"])
+def test_a_dataset_without_the_statistics_that_figures_need_is_refused_before_any_work(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path, name: str
+) -> None:
+    folder = shutil.copytree(dataset_folder, tmp_path / "cell")
+    statistics = json.loads((folder / "meta" / "stats.json").read_text())
+    del statistics["action"][name]
+    (folder / "meta" / "stats.json").write_text(json.dumps(statistics))
+    with pytest.raises(DatasetError, match=f"stats.json: action.{name} is missing"):
+        score(checkpoint, folder, tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_one_episode_alone_has_no_neighbour_and_no_interval_and_says_so(checkpoint: Path, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "cell", episodes=[20])
+    results = score(checkpoint, folder, tmp_path / "results", every_frame=False)
+    assert results.as_deployed.baselines.keys() == BASELINES.keys() - {"nearest_neighbour"}
+    assert results.as_deployed.intervals is None
+    assert "protocols.as_deployed.baselines.nearest_neighbour" in results.reasons
+    assert "protocols.as_deployed.intervals" in results.reasons
+
+
+def test_the_nearest_neighbour_is_looked_up_in_the_recordings_of_all_other_episodes(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    """As deployed, asked every 8 steps; what followed there is compared with what followed here."""
+    data = Dataset.open(dataset_folder)
+    recorded = {n: (e.states[:-1], e.actions[:-1]) for n in data.episode_indices for e in [data.episode(n)]}
+    std = data.statistics["observation.state"]["std"]
+    squared = []
+    for number, (states, actions) in recorded.items():
+        rows = [(n, t) for n, (others, _) in recorded.items() if n != number for t in range(len(others))]
+        tree = cKDTree([recorded[n][0][t] / std for n, t in rows])
+        for start in range(0, len(actions), 8):
+            n, t = rows[tree.query(states[start] / std)[1]]
+            future = recorded[n][1][t:]
+            for k in range(min(8, len(actions) - start)):
+                squared.append((future[min(k, len(future) - 1)] - actions[start + k]).astype(np.float64) ** 2)
+    results = score(checkpoint, dataset_folder, tmp_path, every_frame=False)
+    assert results.as_deployed.baselines["nearest_neighbour"].mse == pytest.approx(np.mean(squared))
 
 
 def test_a_dataset_with_more_cameras_than_the_policy_is_fine(checkpoint: Path, tmp_path: Path) -> None:

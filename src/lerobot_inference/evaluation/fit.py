@@ -7,13 +7,17 @@ import re
 from lerobot_inference.checkpoint import Policy
 from lerobot_inference.dataset import Dataset, Episode, infer_action_mode
 from lerobot_inference.errors import DatasetError, UsageError
-from lerobot_inference.types import ENVIRONMENT_STATE, ActionMode
+from lerobot_inference.types import ACTION, ENVIRONMENT_STATE, STATE, ActionMode
 
 EPISODES_TO_INFER_FROM = 5
+FIGURES_NEED = ((ACTION, "mean"), (ACTION, "min"), (ACTION, "max"), (ACTION, "std"), (STATE, "std"))
 
 
 def check_fit(policy: Policy, dataset: Dataset) -> None:
-    """Raise DatasetError, naming the feature and both sides, unless cameras, sizes and joint counts agree."""
+    """Raise DatasetError, naming the feature and both sides, unless cameras, sizes and joint counts agree.
+
+    Also when the dataset lacks the statistics that figures are made with.
+    """
     info, spec = dataset.root / "meta" / "info.json", policy.spec
     if spec.environment_dim:
         raise DatasetError(
@@ -42,6 +46,8 @@ def check_fit(policy: Policy, dataset: Dataset) -> None:
                 f'{info}: feature "{what}" has {found} values, the policy was trained on {expected}',
                 hint="policy and dataset are of different robots",
             )
+    for feature, name in FIGURES_NEED:
+        dataset.statistic(feature, name)
 
 
 def select_episodes(wanted: str, available: tuple[int, ...]) -> list[int]:
