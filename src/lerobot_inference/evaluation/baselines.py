@@ -65,7 +65,7 @@ type Baseline = Callable[[BaselineInput, IntArray, IntArray], FloatArray]
 """(episode, asked (N,), ahead (N,)) -> (N, A): asked at that frame, the action for so many steps later."""
 
 
-def hold_still(episode: BaselineInput, asked: IntArray, ahead: IntArray) -> FloatArray:  # noqa: ARG001
+def hold_still(episode: BaselineInput, asked: IntArray, _ahead: IntArray) -> FloatArray:
     """Stay where the arm is: a zero delta, or the present joint positions as the target.
 
     An absolute action beyond the state (a gripper command, say) keeps its last value; before any, the mean.
@@ -83,14 +83,18 @@ def repeat_last(episode: BaselineInput, asked: IntArray, ahead: IntArray) -> Flo
     return np.where(asked[:, None] > 0, episode.actions[asked - 1], hold_still(episode, asked, ahead))
 
 
-def dataset_mean(episode: BaselineInput, asked: IntArray, ahead: IntArray) -> FloatArray:  # noqa: ARG001
+def dataset_mean(episode: BaselineInput, asked: IntArray, _ahead: IntArray) -> FloatArray:
     """The mean action of the dataset, always."""
     return np.broadcast_to(episode.mean_action, (len(asked), len(episode.mean_action)))
 
 
 def nearest_neighbour(episode: BaselineInput, asked: IntArray, ahead: IntArray) -> FloatArray:
-    """Do what was done where another episode was in the most similar joint state; its last action past its end."""
-    assert episode.others is not None  # noqa: S101 (see BaselineInput.baselines)
+    """Do what was done where another episode was in the most similar joint state; its last action past its end.
+
+    Raises ValueError when there is no other episode.
+    """
+    if episode.others is None:
+        raise ValueError("there is no other episode to look into")
     frames, which = np.unique(asked, return_inverse=True)
     nearest = episode.others.nearest(episode.states[frames])
     return episode.others.action(nearest[which], ahead)

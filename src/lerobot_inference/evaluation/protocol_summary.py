@@ -11,7 +11,7 @@ import numpy as np
 from lerobot_inference.evaluation.baselines import skill
 from lerobot_inference.evaluation.metrics import Mean, ProtocolScore, Spread
 from lerobot_inference.evaluation.results import Drift, Interval, Intervals, Motion, ProtocolResult, Smoothness
-from lerobot_inference.evaluation.statistics import bootstrap_weights, percentile_interval, resample
+from lerobot_inference.evaluation.statistics import bootstrap_weights, finite_interval, percentile_interval, resample
 from lerobot_inference.types import TimeArray
 
 type Means = Mapping[str, Mean]
@@ -77,31 +77,30 @@ def _motion(means: Means, side: str) -> Motion:
 
 
 def _intervals(scores: Sequence[ProtocolScore], best: str) -> Intervals:
+    """Resample episodes; the best baseline stays that of the whole run."""
     weights = bootstrap_weights(len(scores))
-    mse, mae = (
-        resample(weights, means) for means in ([s.error.squared for s in scores], [s.error.absolute for s in scores])
-    )
+    mse = resample(weights, [score.error.squared for score in scores])
+    mae = resample(weights, [score.error.absolute for score in scores])
     of_best = resample(weights, [score.baselines[best].squared for score in scores])
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain, per_joint_gain = 1 - mse.mean(axis=1) / of_best.mean(axis=1), 1 - mse / of_best
-    horizon = [score.means["horizon_error"] for score in scores if "horizon_error" in score.means]
+        gain, gain_by_joint = 1 - mse.mean(axis=1) / of_best.mean(axis=1), 1 - mse / of_best
     return Intervals(
-        mse=_known(mse.mean(axis=1)),
-        mae=_known(mae.mean(axis=1)),
-        rmse=_known(np.sqrt(mse.mean(axis=1))),
-        skill=percentile_interval(gain),
-        per_joint_mae=[_known(joint) for joint in mae.T],
-        per_joint_skill=[percentile_interval(joint) for joint in per_joint_gain.T],
-        horizon_mae=[_known(step) for step in resample(weights, horizon).T if np.isfinite(step).any()]
-        if horizon
-        else None,
+        mse=percentile_interval(mse.mean(axis=1)),
+        mae=percentile_interval(mae.mean(axis=1)),
+        rmse=percentile_interval(np.sqrt(mse.mean(axis=1))),
+        skill=finite_interval(gain),
+        per_joint_mae=[percentile_interval(joint) for joint in mae.T],
+        per_joint_skill=[finite_interval(joint) for joint in gain_by_joint.T],
+        horizon_mae=_horizon_intervals(weights, [score.means for score in scores]),
     )
 
 
-def _known(figures: TimeArray) -> Interval:
-    interval = percentile_interval(figures)
-    assert interval is not None, "every resample has steps"  # noqa: S101
-    return interval
+def _horizon_intervals(weights: TimeArray, means: Sequence[Means]) -> list[Interval] | None:
+    """Of each chunk step that any frame reaches, over the resamples that have such a frame."""
+    if "horizon_error" not in means[0]:
+        return None
+    by_step = resample(weights, [each["horizon_error"] for each in means]).T
+    return [interval for step in by_step if (interval := finite_interval(step))]
 
 
 def _figure(mean: Mean | None) -> float | None:

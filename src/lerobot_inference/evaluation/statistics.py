@@ -36,13 +36,16 @@ def resample(weights: TimeArray, means: Sequence[Mean]) -> TimeArray:
         return np.asarray(np.tensordot(weights, totals, 1) / np.tensordot(weights, counts, 1))
 
 
-def percentile_interval(figures: TimeArray) -> Interval | None:
-    """What LEVEL of a figure's resamples (R,) lie in, those left out in which it isn't finite; None: it never is."""
-    finite = figures[np.isfinite(figures)]
-    if not finite.size:
-        return None
-    low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+def percentile_interval(figures: TimeArray) -> Interval:
+    """What LEVEL of a figure's resamples (R,) lie in."""
+    low, high = np.quantile(figures, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def finite_interval(figures: TimeArray) -> Interval | None:
+    """The same of those resamples (R,) in which the figure is finite; None: there are none."""
+    finite = figures[np.isfinite(figures)]
+    return percentile_interval(finite) if finite.size else None
 
 
 def ratio_interval(numerators: Sequence[Mean], denominators: Sequence[Mean]) -> Interval | None:
@@ -51,4 +54,4 @@ def ratio_interval(numerators: Sequence[Mean], denominators: Sequence[Mean]) -> 
         return None
     weights = bootstrap_weights(len(numerators))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return percentile_interval(resample(weights, numerators) / resample(weights, denominators))
+        return finite_interval(resample(weights, numerators) / resample(weights, denominators))
