@@ -179,6 +179,20 @@ def test_both_protocols_agree_where_they_ask_the_same_question(
     assert results.aggregate_mae == pytest.approx(horizon[0], rel=1e-5)
 
 
+def test_with_temporal_ensembling_every_step_is_a_border_between_chunks(
+    checkpoint_factory: Callable[..., Path], dataset_folder: Path, tmp_path: Path
+) -> None:
+    policy = checkpoint_factory(n_action_steps=1, temporal_ensemble_coeff=0.01)
+    results = score(policy, dataset_folder, tmp_path, every_frame=False)
+    moves = results.as_deployed.smoothness.predicted
+    stored = [EpisodePredictions.load(predictions_path(tmp_path, index)).predicted for index in range(3)]
+    jumps = np.concatenate([np.abs(np.diff(predicted.astype(np.float64), axis=0)) for predicted in stored])
+    assert moves.per_joint_border_jump == pytest.approx(jumps.mean(axis=0))
+    assert moves.interior_jump is None
+    reason = results.reasons["protocols.as_deployed.smoothness.predicted.interior_jump"]
+    assert reason == "a new chunk begins at every step"
+
+
 def test_stride_and_batch_size_change_the_work_and_not_the_answer(
     checkpoint: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lerobot_inference.errors import EvaluationError
 from lerobot_inference.evaluation.results import EvalResults, Interval
-from lerobot_inference.evaluation.statistics import bootstrap_weights, percentile_interval
+from lerobot_inference.evaluation.statistics import bootstrap_weights, finite_interval
 from lerobot_inference.records import Figure, Record
 
 LEAST_EPISODES = 5
@@ -106,7 +106,7 @@ def compare(candidate: EvalResults, champion: EvalResults) -> Comparison:
     steps, weights = ours.steps, bootstrap_weights(len(episodes))
 
     def interval(sums: Floats) -> Interval:
-        found = percentile_interval(weights @ sums / (weights @ steps))
+        found = finite_interval(weights @ sums / (weights @ steps))
         if found is None:
             raise EvaluationError("the errors are too large to be compared")
         return found
