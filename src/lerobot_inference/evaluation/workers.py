@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from lerobot_inference.checkpoint import Policy
@@ -25,6 +18,7 @@ from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
 from lerobot_inference.evaluation.provenance import EngineSetup
 from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.evaluation.task import Outcome, Task
+from lerobot_inference.processes import worker_processes
 from lerobot_inference.types import Progress, silent
 
 
@@ -76,20 +70,12 @@ def share_cores(choice: EngineChoice, workers: int | None, episodes: int) -> tup
     return replace(choice, threads=choice.threads or share), workers
 
 
-@contextmanager
-def _pool(workers: int, evaluation: Evaluation, choice: EngineChoice) -> Iterator[ProcessPoolExecutor]:
-    """Start worker processes, on demand; whatever ends this block, or this process, ends them."""
-    spawn = get_context("spawn")  # a forked child would inherit locks that threads of this process hold
-    lifeline, end = spawn.Pipe(duplex=False)
-    with lifeline, ProcessPoolExecutor(workers, spawn, _begin, (lifeline, evaluation, choice)) as pool, end:
-        try:
-            yield pool
-            pool.shutdown()
-        except BrokenProcessPool as error:
-            raise EvaluationError(
-                f"one of {workers} worker processes died: it was killed, or the memory was used up",
-                hint="run with fewer --workers: each has an engine of its own",
-            ) from error
+def _pool(workers: int, evaluation: Evaluation, choice: EngineChoice) -> AbstractContextManager[ProcessPoolExecutor]:
+    died = EvaluationError(
+        f"one of {workers} worker processes died: it was killed, or the memory was used up",
+        hint="run with fewer --workers: each has an engine of its own",
+    )
+    return worker_processes(workers, died, _begin, evaluation, choice)
 
 
 @dataclass(frozen=True)
@@ -108,18 +94,10 @@ class _Worker:
 _worker: _Worker  # in a worker process
 
 
-def _begin(lifeline: Connection, evaluation: Evaluation, choice: EngineChoice) -> None:
+def _begin(evaluation: Evaluation, choice: EngineChoice) -> None:
     """Prepare a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent ends the lifeline
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     global _worker
     _worker = _Worker(evaluation, choice)
-
-
-def _end_with(lifeline: Connection) -> None:
-    """End this process as soon as the parent closes the other end or is no more."""
-    lifeline.poll(None)
-    os._exit(1)
 
 
 def _set_up() -> EngineSetup:
