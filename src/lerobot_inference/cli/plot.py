@@ -9,26 +9,31 @@ import typer
 from pydantic import BaseModel
 
 from lerobot_inference.cli.console import console, print_json, progress_display
-from lerobot_inference.report import render_plots
+from lerobot_inference.report.page import write_report
 
 
 class Plotted(BaseModel):
     """What `plot --json` prints."""
 
     plots: list[Path]
+    report: Path
 
 
 def plot(
     results: Annotated[Path, typer.Option(help="Results folder that `evaluate` wrote.")] = Path("results"),
-    output: Annotated[Path, typer.Option(help="Folder for the report; the pictures go to its plots/.")] = Path(
+    dataset: Annotated[
+        Path | None, typer.Option(help="Folder of the dataset that was evaluated: puts camera frames into the report.")
+    ] = None,
+    verdict: Annotated[Path | None, typer.Option(help="Folder that `gate` wrote: puts its verdict on top.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for report.html; the pictures go to its plots/.")] = Path(
         "report"
     ),
     json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
 ) -> None:
-    """Draw four plots for each episode and a summary of the run."""
+    """Draw the plots of each episode and of the run, and the report that shows them, one file for a browser."""
     with progress_display() as progress:
-        pictures = render_plots(results, output, progress)
+        report = write_report(results, output, dataset, verdict, progress)
     if json:
-        print_json(Plotted(plots=pictures))
+        print_json(Plotted(plots=report.plots, report=report.page))
         return
-    console.print(f"{len(pictures)} plots; start with {pictures[0]}", soft_wrap=True)
+    console.print(f"report: {report.page} ({len(report.plots)} plots beside it)", soft_wrap=True)

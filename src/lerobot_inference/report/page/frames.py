@@ -1,0 +1,72 @@
+"""Camera frames as small JPEGs within a page, as many as the page may hold."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from lerobot_inference.dataset import Dataset
+from lerobot_inference.types import IntArray, Progress, UInt8Array
+
+WIDTH = 320
+QUALITY = 60
+MOST_CHARACTERS = 12_000_000
+"""Of base64, for the frames of all episodes and cameras together."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """jpegs: episode -> camera -> base64, of each `every`-th step. size: their characters together."""
+
+    jpegs: dict[int, dict[str, list[str]]]
+    every: int
+
+    @property
+    def size(self) -> int:
+        """Characters of base64."""
+        return sum(len(jpeg) for cameras in self.jpegs.values() for jpegs in cameras.values() for jpeg in jpegs)
+
+
+def embed_frames(dataset: Dataset, steps: Mapping[int, IntArray], progress: Progress) -> Frames:
+    """Every k-th of the frames `steps` (episode -> frame numbers), k the least that keeps to MOST_CHARACTERS.
+
+    Raises DatasetError when a frame can't be read.
+    """
+    # A few frames tell how large they are; where they misled, the next k is tried.
+    longest = max(len(numbers) for numbers in steps.values())
+    sample = _encode(dataset, steps, max(1, longest // 2), lambda *_: None)
+    pictures = sum(len(jpegs) for cameras in sample.jpegs.values() for jpegs in cameras.values())
+    total = sum(map(len, steps.values())) * len(dataset.cameras)
+    first_guess = max(1, -(-sample.size * total // (pictures * MOST_CHARACTERS)))
+    for every in count(first_guess):
+        frames = _encode(dataset, steps, every, progress)
+        if frames.size <= MOST_CHARACTERS or every >= longest:
+            return frames
+    raise AssertionError("unreachable")
+
+
+def _encode(dataset: Dataset, steps: Mapping[int, IntArray], every: int, progress: Progress) -> Frames:
+    jpegs: dict[int, dict[str, list[str]]] = {}
+    for done, (episode, numbers) in enumerate(steps.items()):
+        progress("frames", done, len(steps))
+        jpegs[episode] = {camera: [] for camera in dataset.cameras}
+        for pictures in dataset.episode(episode).frames(numbers[::every].tolist()):
+            for camera, picture in pictures.items():
+                jpegs[episode][camera].append(to_jpeg(picture))
+    progress("frames", len(steps), len(steps))
+    return Frames(jpegs, every)
+
+
+def to_jpeg(picture: UInt8Array) -> str:
+    """(H, W, 3) RGB -> a JPEG no wider than WIDTH, in base64."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    if image.width > WIDTH:
+        image = image.resize((WIDTH, max(1, round(image.height * WIDTH / image.width))), Image.Resampling.BOX)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=QUALITY, optimize=True)
+    return base64.b64encode(file.getvalue()).decode()

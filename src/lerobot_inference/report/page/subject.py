@@ -1,0 +1,66 @@
+"""What was evaluated, and what went wrong."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lerobot_inference.errors import ConfigError
+from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults, Failure
+from lerobot_inference.report.page.table import words
+
+HASH_LENGTH = 12
+
+
+def describe(results: EvalResults) -> list[tuple[str, str]]:
+    """(what, its value) of everything that says which policy, which recordings, and how."""
+    origin = results.provenance
+    episodes = f"{results.episodes_evaluated} scored: {ranges([score.episode for score in results.per_episode])}"
+    if results.failed_episodes:
+        episodes += f"; {len(results.failed_episodes)} failed: {ranges(results.failed_episodes)}"
+    speed = f"{origin.threads} threads" if origin.threads else "threads not recorded"
+    return [
+        ("Policy", results.policy_repo_id),
+        ("Policy revision", origin.policy_revision or "none: a local folder"),
+        ("Policy files, sha256", _hashes(origin.policy_files)),
+        ("Dataset", results.dataset_repo_id),
+        ("Dataset revision", origin.dataset_revision or "none: a local folder"),
+        ("Episodes", episodes),
+        ("Recorded at", f"{results.fps:g} Hz, {len(results.joint_names)} joints, {results.action_mode} actions"),
+        ("Chunks", f"{results.chunk_size} steps predicted, {results.n_action_steps} executed"),
+        ("Protocols", ", ".join(f"{words(name)}, {p.steps} steps" for name, p in results.protocols.items())),
+        ("Engine", f"{origin.engine}, {origin.precision} on {origin.device}"),
+        ("Processes", f"{origin.workers}, {speed}"),
+        ("Machine", origin.machine),
+        ("Date", origin.created),
+        ("Seed", str(origin.seed)),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items())),
+        ("Command", " ".join(origin.command)),
+    ]
+
+
+def ranges(numbers: list[int]) -> str:
+    """Numbers as `0-4, 7`, ascending."""
+    ordered = sorted(numbers)
+    breaks = [0, *(place for place, (a, b) in enumerate(pairwise(ordered), 1) if b != a + 1), len(ordered)]
+    runs = [ordered[start:end] for start, end in pairwise(breaks)]
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def failures(results: EvalResults, folder: Path) -> list[tuple[str, str]]:
+    """(episode, what went wrong) of every episode that could not be scored. Raises ConfigError for a damaged file."""
+    path = folder / FAILURES_FILE
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found = [Failure.model_validate_json(line) for line in lines]
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise ConfigError(f"{path}: can't be read: {error}", hint="run evaluate again to write it") from error
+    return [
+        (f"Episode {f.episode}", f"{words(f.kind)}: {f.message}") for f in found if f.episode in results.failed_episodes
+    ]
+
+
+def _hashes(files: dict[str, str]) -> str:
+    return ", ".join(f"{name} {sha256[:HASH_LENGTH]}…" for name, sha256 in files.items())
