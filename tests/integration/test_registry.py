@@ -263,6 +263,20 @@ def test_a_registration_that_did_nothing_is_an_error(evaluated: Callable[..., Ca
         verify_registered(MlflowRegistry(connect()), "nothing", "2", {}, {})
 
 
+def test_a_champion_that_moves_while_the_policy_is_uploaded_is_not_replaced_unjudged(
+    evaluated: Callable[..., Candidate], tmp_path: Path
+) -> None:
+    def meanwhile(what: str, *_: int) -> None:
+        if "upload" in what:
+            register(evaluated(0.0005, seed=2), default_rules(), "race", DEFAULT_EXPERIMENT, tmp_path)
+
+    with pytest.raises(ServiceError, match="before its promotion the champion is 1, expected none") as caught:
+        register(evaluated(0.0015), default_rules(), "race", DEFAULT_EXPERIMENT, tmp_path, meanwhile)
+    assert caught.value.hint is not None
+    assert "register again" in caught.value.hint
+    assert champion("race") == "1"
+
+
 # What does not belong together
 
 

@@ -18,6 +18,8 @@ LEAST_EPISODES = 5
 MOST_EXACT = 12
 """Episodes up to which every pattern of signs is tried, 4096 of them."""
 DRAWS = 10_000
+BATCH = 1000
+"""Draws held in memory at a time."""
 SEED = 0
 
 type Floats = NDArray[np.float64]
@@ -140,13 +142,14 @@ def sign_flip_p(differences: Floats) -> float:
     count = len(differences)
     exact = count <= MOST_EXACT
     if exact:
-        signs = np.array(list(product((1.0, -1.0), repeat=count)))
+        sums = np.array(list(product((1.0, -1.0), repeat=count))) @ differences
     else:
-        signs = np.random.default_rng(SEED).choice((1.0, -1.0), size=(DRAWS, count))
-    observed = abs(differences.sum())
+        random = np.random.default_rng(SEED)
+        batches = (random.choice((1.0, -1.0), size=(BATCH, count)) for _ in range(DRAWS // BATCH))
+        sums = np.concatenate([signs @ differences for signs in batches])
     rounding = 1e-12 * np.abs(differences).sum()  # patterns that give the same sum must tie with it
-    extreme = int((np.abs(signs @ differences) >= observed - rounding).sum())
-    return extreme / len(signs) if exact else (extreme + 1) / (DRAWS + 1)
+    extreme = int((np.abs(sums) >= abs(differences.sum()) - rounding).sum())
+    return extreme / len(sums) if exact else (extreme + 1) / (DRAWS + 1)
 
 
 def holm(p_values: list[float]) -> list[float]:

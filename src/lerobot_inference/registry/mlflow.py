@@ -79,7 +79,7 @@ class AzureMlRegistry(_Versions):
     """The champion is the version with the tag `stage=champion`.
 
     A promotion tags the new version before it retires the old one, so there is a champion at every moment; of two,
-    left by a promotion that was interrupted, the newer one counts.
+    left by a promotion that was interrupted or by two at the same moment, the newer one counts.
     """
 
     def champion(self, model: str) -> ModelVersion | None:
@@ -88,10 +88,10 @@ class AzureMlRegistry(_Versions):
 
     def promote(self, model: str, version: str) -> None:
         """See ModelRegistry."""
-        client = self.store.client
+        client, before = self.store.client, list(self._champions(model))
         with self.store.errors():
             client.set_model_version_tag(model, version, STAGE_TAG, CHAMPION)
-            for found in list(self._champions(model)):
+            for found in before:
                 if found.version != version:
                     client.set_model_version_tag(model, found.version, STAGE_TAG, RETIRED)
 

@@ -119,8 +119,7 @@ def register(
         progress("register: fetch it back and compare", 2, STAGES)
         verify_registered(registry, model_name, version, checkpoint.file_hashes, tags)
         if verdict.verdict == "promote":
-            registry.promote(model_name, version)
-            _verify_promoted(registry, model_name, version)
+            _promote(registry, model_name, version, verdict.champion)
         progress("register: done", STAGES, STAGES)
     registration = Registration(
         gate=verdict,
@@ -193,14 +192,22 @@ def shortened(text: str, longest: int = LONGEST_TAG) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _verify_promoted(registry: ModelRegistry, model: str, version: str) -> None:
-    found = registry.champion(model)
-    if found is None or found.version != version:
-        now = f"version {found.version}" if found else "none"
-        raise ServiceError(
-            f"model {model} version {version} was promoted, but the champion is {now}",
-            hint="another registration may have promoted its own at the same moment: register again",
-        )
+def _promote(registry: ModelRegistry, model: str, version: str, judged_against: str | None) -> None:
+    """Make a version the champion, if that is still the one that it was judged against, and see that it is."""
+
+    def require(expected: str | None, when: str) -> None:
+        found = registry.champion(model)
+        now = found.version if found else None
+        if now != expected:
+            raise ServiceError(
+                f"model {model} version {version} was registered, but {when} the champion is {now or 'none'}, "
+                f"expected {expected or 'none'}",
+                hint="another registration moved the champion at the same time: register again",
+            )
+
+    require(judged_against, "before its promotion")
+    registry.promote(model, version)
+    require(version, "after its promotion")
 
 
 def _upload(run: Run, checkpoint: Checkpoint, verdict: GateVerdict) -> None:
