@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from lerobot_inference.checkpoint import BundleContract, BundleManifest
 from lerobot_inference.cli import app
+from lerobot_inference.evaluation.gate import GateVerdict
 from lerobot_inference.evaluation.results import EvalResults, Failure
 from lerobot_inference.jobs.record import RunRecord
 from lerobot_inference.registry import Registration
@@ -21,6 +22,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "eval_results": EvalResults,
     "failure_cases": Failure,
     "download": Manifest,
+    "verdict": GateVerdict,
     "registration": Registration,
     "manifest": BundleManifest,
     "contract": BundleContract,

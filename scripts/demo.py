@@ -18,7 +18,7 @@ from lerobot_inference.checkpoint import Bundle
 from lerobot_inference.cli.console import console
 from lerobot_inference.cli.evaluate import summary_table
 from lerobot_inference.cli.export import measurements
-from lerobot_inference.cli.register import rules_table, verdict_line
+from lerobot_inference.cli.gate import rules_table, verdict_line
 from lerobot_inference.evaluation.results_folder import load_results
 from lerobot_inference.jobs.record import RunRecord
 from lerobot_inference.registry import Registration
@@ -38,7 +38,7 @@ def main() -> int:
     stages: Stages = []
     run = Path("runs") / "demo"
     dataset, policy = prepare(stages)
-    console.rule("pipelines/evaluate.yaml: download -> evaluate -> plot -> register -> export")
+    console.rule("pipelines/evaluate.yaml: download -> evaluate -> gate -> plot -> register -> export")
     settings = {"policy": policy, "dataset": dataset, "device": "cpu", "model_name": "demo-reach-act"}
     sets = [word for name, value in settings.items() for word in ("--set", f"inputs.{name}={value}")]
     exit_code = run_command(["pipeline", "run", "pipelines/evaluate.yaml", "--output", str(run), *sets])

@@ -35,7 +35,7 @@ def test_it_prints_rules_and_verdict_and_writes_them_and_makes_no_store(
     write_results(tmp_path / "results", lengths=LENGTHS)
     assert run("gate") == 0
     told = capsys.readouterr().out
-    assert "min protocols.as_deployed.per_joint_skill" in told
+    assert "min protocols.as_deployed.intervals.per_joint_skill" in told
     assert "not applied: there is no champion yet" in told
     assert "verdict: promote: every rule passed; there is no champion yet" in told
     assert GateVerdict.load(tmp_path / "verdict").verdict == "promote"

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import EngineChoice
 from lerobot_inference.engine.base import Engine
 from lerobot_inference.evaluation.evaluate import evaluate
+from lerobot_inference.evaluation.gate import GateVerdict
 from lerobot_inference.evaluation.plan import EvaluationPlan
+from lerobot_inference.evaluation.rules import default_rules
 from lerobot_inference.export import ExportOptions, export
+from lerobot_inference.registry import Candidate, register
+from lerobot_inference.report import render_plots
 from lerobot_inference.sim.record import record
 from lerobot_inference.sim.rollout import rollout
 from lerobot_inference.sim.train import DEMO_IMAGE, train
@@ -66,6 +73,53 @@ def test_it_is_exported_in_every_precision_with_no_force(
     assert manifest.parity is not None
     assert manifest.parity.max_abs_in_std < bound
     assert manifest.accuracy is None or not manifest.accuracy.forced
+
+
+@pytest.fixture
+def judged(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], GateVerdict]:
+    """Evaluates a policy and registers it as one more version of the same model, by the built-in rules."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def judge(folder: Path) -> GateVerdict:
+        checkpoint, results, report = Checkpoint.open(folder), tmp_path / "results", tmp_path / "report"
+        engine = EngineChoice(device="cpu").load(checkpoint)
+        evaluate(checkpoint, dataset, engine, results, EvaluationPlan.make(checkpoint, dataset, every_frame=False))
+        render_plots(results, report)
+        candidate = Candidate.open(folder, results, report)
+        return register(candidate, default_rules(), "demo-reach-act", "demo", tmp_path / "registration").gate
+
+    return judge
+
+
+def copy_with_action_std(policy: Path, folder: Path, joint: slice, factor: float) -> Path:
+    """The policy with its actions' standard deviation wrong at some joints, and their mean 0 where it is tiny."""
+    shutil.copytree(policy, folder)
+    (path,) = folder.glob("policy_postprocessor_step_*.safetensors")
+    statistics = load_file(path)
+    statistics["action.std"][joint] *= factor
+    if factor < 1:
+        statistics["action.mean"][joint] = 0
+    save_file(statistics, path)
+    return folder
+
+
+def test_the_gate_promotes_it_keeps_its_rerun_and_rejects_what_is_broken(
+    policy: Path, dataset: Dataset, tmp_path: Path, judged: Callable[[Path], GateVerdict]
+) -> None:
+    assert judged(policy).verdict == "promote"
+
+    rerun = judged(policy)
+    assert rerun.verdict == "keep"
+
+    elbow = judged(copy_with_action_std(policy, tmp_path / "corrupted", slice(2, 3), 3.0))
+    assert elbow.verdict == "reject"
+    assert dataset.joint_names[2] in elbow.reason
+    assert dataset.joint_names[1] not in elbow.reason
+
+    still = judged(copy_with_action_std(policy, tmp_path / "still", slice(None), 1e-3))
+    assert still.verdict == "reject"
+    assert "skill" in still.reason
 
 
 def test_it_reaches_the_ball_in_the_closed_loop(engine: Engine) -> None:

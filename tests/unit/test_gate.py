@@ -49,6 +49,11 @@ def with_protocol(results: EvalResults, **update: Any) -> EvalResults:
     return results.model_copy(update={"protocols": results.protocols | {"as_deployed": deployed}})
 
 
+def with_intervals(results: EvalResults, **update: Any) -> EvalResults:
+    assert results.as_deployed.intervals is not None
+    return with_protocol(results, intervals=results.as_deployed.intervals.model_copy(update=update))
+
+
 def with_skills(results: EvalResults, *skills: float | None) -> EvalResults:
     return with_protocol(results, per_joint_skill=list(skills))
 
@@ -115,6 +120,25 @@ def test_a_rerun_of_the_champion_is_kept_out(results: EvalResults) -> None:
     assert verdict.comparison.mae == 0
 
 
+def test_a_joint_that_may_be_as_good_as_a_baseline_passes_and_one_that_is_worse_beyond_doubt_is_named(
+    results: EvalResults,
+) -> None:
+    doubtful = with_intervals(results, per_joint_skill=[(-2.0, 0.7), (-0.9, 0.1), *[(0.5, 0.9)] * 4])
+    assert judge(doubtful, default_rules()).verdict == "promote"
+    worse = with_intervals(results, per_joint_skill=[(-2.0, 0.7), (-0.9, -0.1), *[(0.5, 0.9)] * 4])
+    verdict = judge(worse, default_rules())
+    assert verdict.verdict == "reject"
+    assert f"{results.joint_names[1]} -0.1 < 0" in verdict.reason
+    assert results.joint_names[0] not in verdict.reason
+
+
+def test_of_an_interval_of_an_error_the_smaller_end_counts(results: EvalResults) -> None:
+    found = with_intervals(results, mae=(0.001, 0.003))
+    rules = GateRules(max={"protocols.as_deployed.intervals.mae": 0.002})
+    assert judge(found, rules).verdict == "promote"
+    assert judge(with_intervals(results, mae=(0.0021, 0.003)), rules).verdict == "reject"
+
+
 def test_results_compared_with_themselves_keep_whatever_the_files(results: EvalResults) -> None:
     other = champion(results, {"model.safetensors": "7" * 64})
     verdict = judge(results, default_rules(), other)
@@ -176,7 +200,7 @@ def test_a_policy_no_better_than_the_best_baseline_is_rejected_for_skill(tmp_pat
 
 def test_a_rule_about_every_joint_names_those_that_fail(results: EvalResults) -> None:
     broken = with_skills(results, 0.5, 0.4, -3.1, 0.2, -0.25, 0.9)
-    verdict = judge(broken, default_rules())
+    verdict = judge(broken, GateRules(min={SKILLS: 0}))
     assert verdict.verdict == "reject"
     names = results.joint_names
     assert verdict.reason == f"{SKILLS}: {names[2]} -3.1 < 0, {names[4]} -0.25 < 0"
@@ -321,7 +345,7 @@ def test_an_infinite_figure_fails(kind: RuleKind, value: float) -> None:
         ("max: {protocols.as_deployed: 1}", "max.protocols.as_deployed"),
         ("max: {protocols.sideways.skill: 1}", "max.protocols.sideways.skill"),
         ("max: {protocols.every_frame.horizon_mae: 1}", "max.protocols.every_frame.horizon_mae"),
-        ("max: {protocols.as_deployed.intervals.mae: 1}", "max.protocols.as_deployed.intervals.mae"),
+        ("max: {protocols.as_deployed.intervals: 1}", "max.protocols.as_deployed.intervals"),
         ("max: {worst_episodes: 1}", "max.worst_episodes"),
         ("max_regression: {aggregate_mae: -0.1}", "max_regression.aggregate_mae"),
         ("max_regression: {aggregate_mea: 0.1}", "max_regression.aggregate_mea"),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.evaluation.results import EvalResults, Interval
 
 PER_JOINT = "per_joint_"
 """Begins the name of every list that holds one figure a joint."""
@@ -43,12 +43,15 @@ class Found:
 
 
 def is_figure(path: str) -> bool:
-    """Whether a dotted path leads to a figure of eval_results.json, or to a list with one figure a joint."""
+    """Whether a dotted path leads to a figure or an interval of eval_results.json, or to a list with one a joint."""
     return _leads_to_figure(EvalResults, path.split("."))
 
 
 def look_up(results: EvalResults, path: str) -> Found:
-    """The figure, or one for each joint, at a path that `is_figure`."""
+    """The figure, or one for each joint, at a path that `is_figure`; of an interval its better end.
+
+    So a rule on an interval fails only where the figure is worse than the limit beyond doubt.
+    """
     value: Any = results
     walked: list[str] = []
     for key in path.split("."):
@@ -57,12 +60,12 @@ def look_up(results: EvalResults, path: str) -> Found:
         if value is None:
             return Found({}, results.reasons.get(".".join(walked), "missing from these results"))
     if not isinstance(value, list):
-        return Found({"": float(value)})
+        return Found({"": _figure(value, path)})
     names = results.joint_names
     if len(value) != len(names):
         return Found({}, f"damaged: {len(value)} figures for {len(names)} joints")
     labels = (f"{name} [{index}]" if names.count(name) > 1 else name for index, name in enumerate(names))
-    known = {label: figure for label, figure in zip(labels, value, strict=True) if figure is not None}
+    known = {label: _figure(each, path) for label, each in zip(labels, value, strict=True) if each is not None}
     return Found(known, "" if known else "null for every joint")
 
 
@@ -76,6 +79,12 @@ def is_wall_time(path: str) -> bool:
     return path.partition(".")[0] in WALL_TIMES
 
 
+def _figure(value: float | tuple[float, float], path: str) -> float:
+    if not isinstance(value, tuple):
+        return float(value)
+    return max(value) if larger_is_better(path) else min(value)
+
+
 def _leads_to_figure(annotation: object, path: list[str], name: str = "") -> bool:
     """Whether `path` leads from a type of the schema, that of field `name`, to a number by way of models and dicts."""
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -86,7 +95,7 @@ def _leads_to_figure(annotation: object, path: list[str], name: str = "") -> boo
     if not path:
         if origin is list and name.startswith(PER_JOINT):
             return _leads_to_figure(arguments[0], [])
-        return annotation in (int, float)
+        return annotation in (int, float) or annotation is Interval
     key, *rest = path
     if origin is dict:
         keys, values = arguments

@@ -24,7 +24,8 @@ class GateRules(Record):
     """What a policy must reach: limits on figures of eval_results.json, each named by its path in that file.
 
     A path joins the keys with dots: `aggregate_mae`, `protocols.as_deployed.skill`, `timing.policy_step.p99_ms`. Where
-    it leads to a list with one figure a joint (`protocols.as_deployed.per_joint_skill`), every joint must pass.
+    it leads to a list with one figure a joint (`protocols.as_deployed.per_joint_skill`), every joint must pass. Of an
+    interval (`protocols.as_deployed.intervals.per_joint_skill`) the better end counts: it fails only beyond doubt.
 
     max: path -> the largest value that passes; min: path -> the smallest. max_regression: path -> how much worse than
     the champion's a figure may be, as a fraction of the champion's.
@@ -81,7 +82,11 @@ def default_rules() -> GateRules:
     """The rules of `pipelines/gate.yaml`, for when no file is given. Radians per step; skill has no unit."""
     return GateRules(
         max={"aggregate_mae": 0.01},
-        min={"episodes_evaluated": 5, "protocols.as_deployed.skill": 0.1, "protocols.as_deployed.per_joint_skill": 0},
+        min={
+            "episodes_evaluated": 5,
+            "protocols.as_deployed.skill": 0.1,
+            "protocols.as_deployed.intervals.per_joint_skill": 0,
+        },
         max_regression={"aggregate_mae": 0.1},
     )
 
