@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType
@@ -13,10 +11,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_inference.errors import ConfigError
+from lerobot_inference.evaluation.arrays import Arrays, load_arrays, not_arrays, save_arrays
 from lerobot_inference.evaluation.metrics import ProtocolScore
 from lerobot_inference.evaluation.replay import Stopwatch
-from lerobot_inference.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -30,18 +27,17 @@ class EpisodeScore:
 
     def save(self, path: Path) -> None:
         """Write one .npz, atomically: a number or array is named by its way through the fields. Raises StorageError."""
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **dict(_flatten("score", self)))
+        save_arrays(path, dict(_flatten("score", self)))
 
     @classmethod
     def load(cls, path: Path) -> EpisodeScore:
         """Read what `save` wrote, to the last bit. Raises ConfigError when it is missing, damaged or lacks an array."""
+        arrays = load_arrays(path, "an episode's score")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                score: EpisodeScore = _build(cls, "score", dict(file))
-                return score
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ConfigError(f"{path}: not an episode's score: {error}", hint="run evaluate again") from error
+            score: EpisodeScore = _build(cls, "score", arrays)
+        except KeyError as error:
+            raise not_arrays(path, "an episode's score", error) from error
+        return score
 
 
 def _flatten(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:  # noqa: ANN401
@@ -57,7 +53,7 @@ def _flatten(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:  # no
         yield name, np.asarray(value, None if isinstance(value, np.ndarray | int) else np.float64)
 
 
-def _build(kind: Any, name: str, arrays: Mapping[str, NDArray[Any]]) -> Any:  # noqa: ANN401
+def _build(kind: Any, name: str, arrays: Arrays) -> Any:  # noqa: ANN401
     """Put together again what `_flatten` took apart: a value of type `kind`. Raises KeyError when a part is missing."""
     if NoneType in get_args(kind):
         if not any(key.startswith(f"{name}/") for key in arrays):

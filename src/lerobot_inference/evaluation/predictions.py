@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from lerobot_inference.dataset import Episode
-from lerobot_inference.errors import ConfigError
+from lerobot_inference.evaluation.arrays import load_arrays, not_arrays, save_arrays
 from lerobot_inference.evaluation.replay import AsDeployed
 from lerobot_inference.evaluation.results import PREDICTIONS_FOLDER
-from lerobot_inference.files import atomic_write
 from lerobot_inference.types import FloatArray, IntArray, TimeArray
 
 
@@ -53,19 +51,16 @@ class EpisodePredictions:
 
     def save(self, path: Path) -> None:
         """Write atomically. Raises StorageError, leaving nothing behind."""
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+        save_arrays(path, {f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> EpisodePredictions:
         """Raises ConfigError when the file is missing, damaged or lacks an array."""
+        arrays = load_arrays(path, "a predictions file")
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return cls(**{f.name: arrays[f.name] for f in fields(cls)})
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ConfigError(
-                f"{path}: not a predictions file: {error}", hint="run evaluate again to write it"
-            ) from error
+            return cls(**{f.name: arrays[f.name] for f in fields(cls)})
+        except KeyError as error:
+            raise not_arrays(path, "a predictions file", error) from error
 
 
 def predictions_path(results: Path, episode: int) -> Path:
