@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import worker_engines
+from evaluation_kit import figures
 from lerobot_writer import write_dataset
 from worker_engines import Misbehaving
 
@@ -55,17 +56,6 @@ def evaluate(
     return evaluate_with_workers(policy, data, choice, output, plan, workers, **options)
 
 
-def without_times(results: EvalResults) -> dict[str, Any]:
-    """All but wall times, and what says how the run was started."""
-    content = results.model_dump(
-        exclude={"timing": True, "aggregate_avg_inference_ms": True, "aggregate_throughput_hz": True}
-    )
-    for episode in content["per_episode"]:
-        del episode["avg_inference_ms"], episode["throughput_hz"]
-    del content["provenance"]["created"], content["provenance"]["workers"]
-    return content
-
-
 def test_workers_give_what_one_process_gives_bit_for_bit_and_in_the_same_order(
     checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -78,7 +68,7 @@ def test_workers_give_what_one_process_gives_bit_for_bit_and_in_the_same_order(
     assert observer.told == [(0, 5), (1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     assert observer.most_children == 2
     assert active_children() == []
-    assert without_times(shared) == without_times(alone)
+    assert figures(shared) == figures(alone)
     assert [episode.episode for episode in shared.per_episode] == [0, 1, 3, 4]
     assert shared.failed_episodes == [2]
     assert (shared.provenance.workers, shared.provenance.threads, shared.provenance.engine) == (2, 1, "openvino")
