@@ -12,7 +12,7 @@ RUN := $(UV) run --no-sync
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## record, train, then download -> evaluate -> plot -> register, on this machine
+demo: $(READY) ## record, train, then download -> evaluate -> gate -> plot -> register -> export, on this machine
 	@$(RUN) python scripts/demo.py
 
 test: $(READY) ## the test suite, without the minutes-long tests
