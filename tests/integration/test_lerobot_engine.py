@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -79,6 +81,27 @@ def test_a_batch_gives_what_its_members_give_alone(engine: LerobotEngine) -> Non
     assert together.shape == (3, 8, 6)
     assert together.dtype == np.float32
     assert np.abs(together - np.stack(alone)).max() < 1e-5
+
+
+def test_one_thread_of_its_own_computes_whoever_asks(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = LerobotEngine(Checkpoint.open(checkpoint), "cpu", threads=2)
+    seen = []
+    forward = engine._policy.predict_action_chunk
+    monkeypatch.setattr(
+        engine._policy,
+        "predict_action_chunk",
+        lambda batch: seen.append((get_ident(), torch.get_num_threads())) or forward(batch),
+    )
+    images, states = observations(1)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(8):
+            pool.submit(engine.predict, {COLOR: images}, states)
+    engine.predict({COLOR: images}, states)
+    assert len(seen) == 9
+    assert len(set(seen)) == 1
+    thread, openmp_threads = seen[0]
+    assert thread != get_ident()
+    assert openmp_threads == engine.threads == 2
 
 
 def test_the_backbones_training_weights_are_never_fetched(engine: LerobotEngine, checkpoint: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,10 @@ class LerobotEngine:
     """lerobot's ACTPolicy behind its own pre- and postprocessor.
 
     Predicts a whole chunk at a time, so it bypasses lerobot's action queue and ensembling: those belong to
-    `control`. Needs a checkpoint: a bundle holds no lerobot files. Raises UsageError for a missing extra or a bundle,
-    CheckpointError when lerobot refuses the files.
+    `control`. One thread of the engine's own makes every prediction, whichever threads ask: lerobot's processors keep
+    the observation they are working on in themselves, and torch holds scratch memory and a team of OpenMP threads for
+    each thread that computes. Needs a checkpoint: a bundle holds no lerobot files. Raises UsageError for a missing
+    extra or a bundle, CheckpointError when lerobot refuses the files.
     """
 
     name = "lerobot"
@@ -40,13 +42,13 @@ class LerobotEngine:
                 hint="give the checkpoint that it was exported from, or another --engine",
             )
         self._torch = torch
-        self._lock = Lock()  # lerobot's processors keep the observation they are working on in themselves
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="lerobot-engine")
         self.spec = policy.spec
         self.device = device
         self.precision = precision
         if threads is not None:
-            torch.set_num_threads(threads)
-        self.threads = int(torch.get_num_threads())
+            self._worker.submit(torch.set_num_threads, threads).result()  # OpenMP keeps the number per thread
+        self.threads = int(self._worker.submit(torch.get_num_threads).result())
         # lerobot prints as it loads; stdout belongs to the command's result.
         with redirect_stdout(io.StringIO()):
             self._policy, self._preprocess, self._postprocess = _load(policy, device)
@@ -58,9 +60,15 @@ class LerobotEngine:
     def predict(
         self, images: Mapping[str, UInt8Array], states: FloatArray, environment: FloatArray | None = None
     ) -> ActionChunk:
-        """See Engine. Each part's wall time is taken after the device has finished it."""
-        torch = self._torch
+        """See Engine. The times don't count the wait for another thread's prediction."""
         check_inputs(self.spec, images, states, environment)
+        return self._worker.submit(self._predict, images, states, environment).result()
+
+    def _predict(
+        self, images: Mapping[str, UInt8Array], states: FloatArray, environment: FloatArray | None
+    ) -> ActionChunk:
+        """Runs on the worker. Each part's wall time is taken after the device has finished it."""
+        torch = self._torch
         started = time.perf_counter()
         batch: dict[str, Any] = {STATE: torch.from_numpy(np.ascontiguousarray(states, np.float32))}
         if environment is not None:
@@ -68,7 +76,7 @@ class LerobotEngine:
         for name in self.spec.cameras:
             frames = torch.from_numpy(np.ascontiguousarray(images[name]))
             batch[name] = frames.permute(0, 3, 1, 2).contiguous().to(self.device).float() / 255
-        with self._lock, torch.inference_mode():
+        with torch.inference_mode():
             batch = self._preprocess(batch)
             preprocessed = self._now()
             normalised = self._policy.predict_action_chunk(batch)
