@@ -16,13 +16,14 @@ from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results_folder import load_predictions, load_results
 from lerobot_inference.report import render_plots
-from lerobot_inference.report.catalogue import EPISODE_PLOTS, RUN_PLOTS
+from lerobot_inference.report.catalogue import EPISODE_PLOTS, run_plots
 from lerobot_inference.report.cumulative_positions import reconstruct
 from lerobot_inference.report.error_heatmap import pool_columns
 from lerobot_inference.report.style import styled
 from lerobot_inference.report.text import significant
 from lerobot_inference.report.view import EpisodeView, RunView
 
+RUN = ["aggregate_summary", "error_by_horizon", "joint_errors", "border_jumps", "latency", "worst_episodes"]
 HAIR = 0.02
 """Inches; less than three pixels."""
 
@@ -63,13 +64,14 @@ def colliding_titles(fig: Figure) -> list[str]:
     return found
 
 
-def test_every_episode_gets_its_four_plots_and_the_run_its_summary(tmp_path: Path) -> None:
+def test_every_episode_gets_its_four_plots_and_the_run_its_own(tmp_path: Path) -> None:
     write_results(tmp_path / "results", lengths=(20, 10))
     written = render_plots(tmp_path / "results", tmp_path / "report")
     plots = tmp_path / "report" / "plots"
     names = ["action_deltas", "cumulative_positions", "error_heatmap", "summary_panel"]
     expected = [plots / f"episode_{e:03d}" / f"{name}.png" for e in range(2) for name in names]
-    assert written == [plots / "aggregate_summary.png", *expected]
+    assert written == [*(plots / f"{name}.png" for name in RUN), *expected]
+    assert sorted(written) == sorted(plots.rglob("*.png"))
     for path in written:
         height, width, _ = imread(path).shape
         assert width > 1000
@@ -81,18 +83,18 @@ def test_drawing_again_replaces_the_plots_of_the_run_before(tmp_path: Path) -> N
     write_results(tmp_path / "short", lengths=(10,))
     render_plots(tmp_path / "long", tmp_path)
     render_plots(tmp_path / "short", tmp_path)
-    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["aggregate_summary.png", "episode_000"]
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"episode_000", *(f"{name}.png" for name in RUN)}
 
 
 @pytest.mark.parametrize("mode", ["delta", "absolute"])
-@pytest.mark.parametrize("joints", [1, 2, 7, 14])
+@pytest.mark.parametrize("joints", [1, 2, 6, 7, 14, 20])
 def test_no_text_is_clipped_or_touches_another(tmp_path: Path, joints: int, mode: Any) -> None:
     names = [f"left_arm/a_joint_with_quite_a_long_name_{index}" for index in range(joints)]
     policy = "an-organisation-with-a-long-name/and-a-policy-with-a-longer-one-2026-01-01"
     view = episode_view(tmp_path, joint_names=names, mode=mode, lengths=(70,), policy=policy)
     with styled():
         figures = [drawn(draw(view)) for draw in EPISODE_PLOTS.values()]
-        figures += [drawn(draw(RunView(view.results, [view.data]))) for draw in RUN_PLOTS.values()]
+        figures += [drawn(draw(RunView(view.results, [view.data]))) for draw in run_plots(view.results).values()]
     for figure in figures:
         assert overhang(figure) < HAIR
         assert colliding_titles(figure) == []
@@ -103,7 +105,7 @@ def test_very_short_and_very_long_episodes_are_drawn(tmp_path: Path, steps: int)
     view = episode_view(tmp_path, joints=2, lengths=(steps,), n_action_steps=1, every_frame=False)
     with styled():
         figures = [drawn(draw(view)) for draw in EPISODE_PLOTS.values()]
-        figures += [drawn(draw(RunView(view.results, [view.data]))) for draw in RUN_PLOTS.values()]
+        figures += [drawn(draw(RunView(view.results, [view.data]))) for draw in run_plots(view.results).values()]
     assert max(overhang(figure) for figure in figures) < HAIR
 
 

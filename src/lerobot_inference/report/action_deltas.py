@@ -9,21 +9,19 @@ from lerobot_inference.report.joints import call_key, draw_series, joint_grid, m
 from lerobot_inference.report.style import PREDICTED, RECORDED, panel_title
 from lerobot_inference.report.text import MRAD, angle_unit
 from lerobot_inference.report.view import EpisodeView
-from lerobot_inference.types import ActionMode
 
 
 def draw(view: EpisodeView) -> Figure:
     """Actions as the policy gives them: deltas per step, or absolute targets."""
     data = view.data
     unit = angle_unit([data.predicted, data.ground_truth])
-    what = "joint step per tick" if view.mode is ActionMode.DELTA else "joint target"
     legend = [
         Line2D([], [], color=RECORDED, lw=1.8, label="recorded"),
         Line2D([], [], color=PREDICTED, lw=1.2, label="predicted"),
         call_key(view),
     ]
-    title = f"Actions ({view.mode.value}), predicted and recorded"
-    fig, axes = joint_grid(view, title, f"{what} ({unit.label})", legend)
+    title = "Actions, predicted and recorded"
+    fig, axes = joint_grid(view, title, f"{view.action_label} ({unit.label})", legend)
     for joint, (ax, name) in enumerate(zip(axes, view.joint_names, strict=True)):
         truth, predicted = data.ground_truth[:, joint] * unit.scale, data.predicted[:, joint] * unit.scale
         draw_series(ax, data.timestamps, truth, RECORDED, 1.8, 2)

@@ -8,35 +8,37 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from lerobot_inference.report.column import baseline_key, policy_key
+from lerobot_inference.report.latency import BINS_PER_DECADE, wall_times
 from lerobot_inference.report.style import (
     BLACK,
     CALL,
-    GREEN,
     GREY,
-    ORANGE,
     PALE,
     PREDICTED,
-    PURPLE,
-    SKY,
-    figure,
-    log_milliseconds,
+    baseline_look,
     panel_title,
+    plain_log,
 )
-from lerobot_inference.report.summary_panel import SHORTEST_MS
 from lerobot_inference.report.text import angle_unit, significant
 from lerobot_inference.report.view import RunView
+from lerobot_inference.report.wide import LABEL, NUMBERS, Header, panels, text_width
 
 MOST_LABELS = 20
 FEWEST_PLACES = 8
-BINS_PER_DECADE = 12
-BASELINE_MARKERS = (("s", GREY), ("^", ORANGE), ("D", GREEN), ("v", PURPLE), ("P", SKY))
 
 
 def draw(view: RunView) -> Figure:
     """2 x 2 panels, as-deployed protocol but for the horizon."""
-    height = 2 * max(2.9, 0.24 * len(view.joint_names) + 0.9)
-    fig = figure(height, "Evaluation summary", view.subtitle)
-    (episodes, joints), (horizon, latency) = fig.subplots(2, 2)
+    legend = [policy_key(), *(baseline_key(name, line=False) for name in view.results.as_deployed.baselines)]
+    names = max(text_width(name, 8) for name in view.joint_names)
+    fig, ((episodes, joints), (horizon, latency)) = panels(
+        Header("Evaluation summary", view.subtitle, legend),
+        (2, 2),
+        max(2.1, 0.24 * len(view.joint_names)),
+        left=NUMBERS + LABEL,
+        between=max(names, NUMBERS + LABEL) + 0.3,
+    )
     _draw_episodes(episodes, view)
     _draw_joints(joints, view)
     _draw_horizon(horizon, view)
@@ -66,25 +68,16 @@ def _draw_joints(ax: Axes, view: RunView) -> None:
     baselines = {name: np.asarray(figures.per_joint_mae) for name, figures in protocol.baselines.items()}
     policy = np.asarray(protocol.error.per_joint_mae)
     unit = angle_unit([policy, *baselines.values()])
-    for (name, values), (marker, colour) in zip(baselines.items(), BASELINE_MARKERS, strict=False):
-        ax.plot(values * unit.scale, rows, marker, color=colour, ms=5, label=name.replace("_", " "))
+    for name, values in baselines.items():
+        marker, colour = baseline_look(name)
+        ax.plot(values * unit.scale, rows, marker, color=colour, ms=5)
     ax.hlines(rows, 0, policy * unit.scale, color=PREDICTED, lw=2)
-    ax.plot(policy * unit.scale, rows, "o", color=PREDICTED, ms=6, label="policy", clip_on=False, zorder=3)
+    ax.plot(policy * unit.scale, rows, "o", color=PREDICTED, ms=6, clip_on=False, zorder=3)
     ax.set_yticks(rows, view.joint_names)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel(f"mean absolute error ({unit.label})")
-    panel_title(ax, "Error by joint")
-    ax.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=len(baselines) + 1,
-        fontsize=7.5,
-        borderpad=0,
-        columnspacing=0.9,
-        handlelength=1.2,
-        handletextpad=0.2,
-    )
+    panel_title(ax, "Error by joint", "markers: see above")
 
 
 def _draw_horizon(ax: Axes, view: RunView) -> None:
@@ -118,13 +111,8 @@ def _draw_horizon(ax: Axes, view: RunView) -> None:
 
 def _draw_latency(ax: Axes, view: RunView) -> None:
     deadline_ms = view.results.timing.deadline_ms
-    calls, pops = [], []
-    for data in view.episodes:
-        forward = np.zeros(len(data.inference_times), bool)
-        forward[data.chunk_starts] = True
-        calls.append(1000 * data.inference_times[forward])
-        pops.append(1000 * data.inference_times[~forward])
-    groups = [np.maximum(np.concatenate(group), SHORTEST_MS) for group in (pops, calls)]
+    calls, pops = wall_times(view)
+    groups = [pops, calls]
     both = np.concatenate(groups)
     low, high = np.log10(min(both.min(), deadline_ms / 50)) - 0.15, np.log10(max(both.max(), deadline_ms)) + 0.3
     edges = np.logspace(low, high, max(8, round((high - low) * BINS_PER_DECADE)))
@@ -134,8 +122,8 @@ def _draw_latency(ax: Axes, view: RunView) -> None:
     ax.set_yscale("log")
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(bottom=0.7)
-    log_milliseconds(ax.xaxis)
-    log_milliseconds(ax.yaxis)
+    plain_log(ax.xaxis)
+    plain_log(ax.yaxis)
     ax.set_xlabel("wall time of a step (ms)")
     ax.set_ylabel("steps")
     handles = [

@@ -9,12 +9,19 @@ from collections.abc import Callable, Mapping
 
 from matplotlib.figure import Figure
 
+from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.report import (
     action_deltas,
     aggregate_summary,
+    border_jumps,
     cumulative_positions,
+    error_by_horizon,
     error_heatmap,
+    joint_errors,
+    latency,
+    robustness,
     summary_panel,
+    worst_episodes,
 )
 from lerobot_inference.report.view import EpisodeView, RunView
 
@@ -26,5 +33,18 @@ EPISODE_PLOTS: Mapping[str, Callable[[EpisodeView], Figure]] = {
 }
 """File name -> one picture for each episode."""
 
-RUN_PLOTS: Mapping[str, Callable[[RunView], Figure]] = {"aggregate_summary": aggregate_summary.draw}
+RUN_PLOTS: Mapping[str, Callable[[RunView], Figure]] = {
+    "aggregate_summary": aggregate_summary.draw,
+    "error_by_horizon": error_by_horizon.draw,
+    "joint_errors": joint_errors.draw,
+    "border_jumps": border_jumps.draw,
+    "latency": latency.draw,
+    "worst_episodes": worst_episodes.draw,
+    "robustness": robustness.draw,
+}
 """File name -> one picture for the whole run."""
+
+
+def run_plots(results: EvalResults) -> dict[str, Callable[[RunView], Figure]]:
+    """Those of RUN_PLOTS that these results have: robustness only where pictures were worsened."""
+    return {name: draw for name, draw in RUN_PLOTS.items() if name != "robustness" or results.robustness}

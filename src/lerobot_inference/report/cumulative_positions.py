@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from lerobot_inference.report.joints import call_key, draw_series, joint_grid, mark_calls
 from lerobot_inference.report.style import PREDICTED, RECORDED, panel_title
-from lerobot_inference.report.text import MRAD, RAD
+from lerobot_inference.report.text import MRAD, RAD, significant
 from lerobot_inference.report.view import EpisodeView
 from lerobot_inference.types import ActionMode, FloatArray, TimeArray
 
@@ -38,12 +38,12 @@ def draw(view: EpisodeView) -> Figure:
         draw_series(ax, times, reached[:, joint], PREDICTED, 1.2, 3)
         mark_calls(ax, view, times, reached[:, joint])
         if joint >= measured_joints:
-            panel_title(ax, name, "not measured: displacement from 0" if delta else "not measured")
+            panel_title(ax, name, "not measured: displacement, not position" if delta else "not measured")
             continue
         measured = data.states[:, joint]
         draw_series(ax, data.timestamps, measured, RECORDED, 1.8, 2)
         gap = reached[: len(measured), joint] - measured
-        panel_title(ax, name, f"gap at the end {MRAD.text(gap[-1])}, largest {MRAD.text(np.abs(gap).max())}")
+        panel_title(ax, name, f"gap: end {significant(MRAD.scale * gap[-1])}, largest {MRAD.text(np.abs(gap).max())}")
     return fig
 
 

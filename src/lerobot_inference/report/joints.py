@@ -8,13 +8,15 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from lerobot_inference.report.style import CALL, figure
+from lerobot_inference.report.style import CALL
 from lerobot_inference.report.view import EpisodeView
+from lerobot_inference.report.wide import LABEL, NUMBERS, Header, panels
 from lerobot_inference.types import FloatArray, TimeArray
 
 ONE_COLUMN_UP_TO = 3
-ROW_HEIGHT = {1: 1.9, 2: 1.35}
+PANEL_HEIGHT = {1: 1.6, 2: 1.05}
 """Inches, by number of columns."""
 MOST_CALLS = 120
 SHORT = 3
@@ -26,18 +28,26 @@ def joint_grid(view: EpisodeView, title: str, unit: str, legend: Sequence[Artist
     joints = len(view.joint_names)
     columns = 1 if joints <= ONE_COLUMN_UP_TO else 2
     rows = -(-joints // columns)
-    fig = figure(rows * ROW_HEIGHT[columns] + 0.35, title, view.subtitle, legend)
-    grid = fig.subplots(rows, columns, sharex=True, squeeze=False)
-    axes: list[Axes] = list(grid.T.flat)
+    fig, grid = panels(
+        Header(f"{title}, each joint to its own scale" if joints > 1 else title, view.subtitle, legend),
+        (rows, columns),
+        PANEL_HEIGHT[columns],
+        left=NUMBERS + LABEL,
+        between=NUMBERS + 0.1,
+        share_time=True,
+    )
+    axes = [row[column] for column in range(columns) for row in grid]
     for spare in axes[joints:]:
-        # Kept for its time axis: without it the column above would end at another height than its neighbour.
+        # Kept for its time axis: the column has the same one at the bottom as its neighbour.
         spare.set(yticks=[])
         spare.spines.left.set_visible(False)
         spare.grid(visible=False)
+    for ax in axes[:joints]:
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
     for bottom in grid[-1]:
         bottom.set_xlabel("time in the episode (s)")
     axes[0].set_xlim(*view.time_limits)
-    fig.supylabel(unit, size=8.5)
+    fig.supylabel(unit, x=0.012, size=8.5)
     return fig, axes[:joints]
 
 
@@ -53,10 +63,11 @@ def draw_series(
 
 def call_key(view: EpisodeView, marker: str = "o") -> Line2D:
     """Legend entry of `mark_calls`."""
-    count = len(view.data.chunk_starts)
+    count, steps = len(view.data.chunk_starts), view.episode.steps
     if count > MOST_CALLS:
-        return Line2D([], [], lw=0, label=f"{count} network calls in {view.episode.steps} steps (not marked)")
-    return Line2D([], [], color=CALL, lw=0, marker=marker, ms=4, label=f"network call ({count})")
+        how_often = "at every step" if count == steps else f"{count} times in {steps} steps"
+        return Line2D([], [], lw=0, label=f"the network is called {how_often} (not marked)")
+    return Line2D([], [], color=CALL, lw=0, marker=marker, ms=4, label=f"network call, a new chunk begins ({count})")
 
 
 def mark_calls(ax: Axes, view: EpisodeView, times: TimeArray, values: FloatArray) -> None:

@@ -1,20 +1,16 @@
-"""One look for every figure: colours, the header that says what is shown."""
+"""One look for every figure: colours, sizes of type, labels of axes and panels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, rc_context
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 # Okabe and Ito's palette, told apart with any colour vision: https://jfly.uni-koeln.de/color/
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -24,10 +20,13 @@ PREDICTED, RECORDED, CALL = BLUE, BLACK, VERMILION
 JOINT_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK)
 HEATMAP = "viridis"
 
-WIDTH = 10.5
-DPI = 140
-HEADER, LEGEND = 0.82, 0.24
-"""Inches at the top for title, subtitle and legend; the legend's part of it."""
+BASELINES = {
+    "hold_still": ("s", GREY),
+    "repeat_last": ("^", ORANGE),
+    "dataset_mean": ("D", GREEN),
+    "nearest_neighbour": ("v", PURPLE),
+}
+"""Marker and colour of each baseline, in every figure."""
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -43,6 +42,7 @@ STYLE: dict[str, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.formatter.useoffset": False,
+    "axes.formatter.limits": (-9, 9),
     "grid.color": "#E6E6E6",
     "grid.linewidth": 0.6,
     "xtick.color": "#444444",
@@ -53,7 +53,7 @@ STYLE: dict[str, Any] = {
     "legend.fontsize": 8,
     "lines.linewidth": 1.2,
     "lines.solid_joinstyle": "round",
-    "savefig.dpi": DPI,
+    "savefig.dpi": "figure",
 }
 
 
@@ -69,19 +69,9 @@ def joint_colours(joints: int) -> list[str]:
     return [to_hex(colormaps[HEATMAP](x)) for x in np.linspace(0, 0.93, joints)]
 
 
-def figure(height: float, title: str, subtitle: str, legend: Sequence[Artist] = ()) -> Figure:
-    """An empty figure under its header: title, what it is about, legend. height: inches below the header."""
-    header = HEADER if legend else HEADER - LEGEND
-    total = height + header
-    layout = ConstrainedLayoutEngine(rect=(0.004, 0.0, 0.992, height / total), h_pad=0.06, w_pad=0.06)
-    fig = Figure(figsize=(WIDTH, total), layout=layout)
-    fig.text(0.012, 1 - 0.12 / total, title, size=12, weight="bold", va="top", color=BLACK)
-    fig.text(0.012, 1 - 0.37 / total, subtitle, va="top", color="#555555")
-    if legend:
-        corner = (0.004, 1 - 0.53 / total)
-        key = fig.legend(handles=legend, loc="upper left", bbox_to_anchor=corner, ncols=len(legend), borderpad=0.2)
-        key.set_in_layout(False)
-    return fig
+def baseline_look(name: str) -> tuple[str, str]:
+    """Marker and colour of a baseline."""
+    return BASELINES.get(name, ("P", SKY))
 
 
 def panel_title(ax: Axes, title: str, remark: str = "") -> None:
@@ -91,7 +81,8 @@ def panel_title(ax: Axes, title: str, remark: str = "") -> None:
         ax.set_title(remark, loc="right", color="#555555", size=8)
 
 
-def log_milliseconds(axis: Axis) -> None:
-    """Plain numbers (0.01, 1, 100) on a logarithmic axis of milliseconds."""
+def plain_log(axis: Axis) -> None:
+    """Plain numbers (0.01, 1, 100) at some powers of ten of a logarithmic axis, and nothing between them."""
+    axis.set_major_locator(LogLocator(numticks=7))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    axis.set_minor_locator(NullLocator())

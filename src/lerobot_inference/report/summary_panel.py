@@ -1,4 +1,4 @@
-"""One episode on one page: all joints, error spread, latency, error against holding still."""
+"""One episode on one page: all joints, error spread, latency, error against the best baseline."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lerobot_inference.report.joints import draw_series
+from lerobot_inference.report.latency import SHORTEST_MS
 from lerobot_inference.report.style import (
     BLACK,
     CALL,
     GREY,
-    PALE,
     PREDICTED,
-    figure,
+    baseline_look,
     joint_colours,
-    log_milliseconds,
     panel_title,
+    plain_log,
 )
 from lerobot_inference.report.text import angle_unit, significant
 from lerobot_inference.report.view import EpisodeView
-
-SHORTEST_MS = 1e-4
-"""Below the clock's resolution; a logarithmic axis has no zero."""
+from lerobot_inference.report.wide import LABEL, NUMBERS, Header, panels, text_width
 
 
 def draw(view: EpisodeView) -> Figure:
     """2 x 2 panels."""
-    height = 2 * max(2.9, 0.24 * len(view.joint_names) + 0.9)
-    fig = figure(height, "Episode summary", view.subtitle)
-    (overlay, boxes), (latency, bars) = fig.subplots(2, 2)
+    names = max(text_width(name, 8) for name in view.joint_names)
+    fig, ((overlay, boxes), (latency, bars)) = panels(
+        Header("Episode summary", view.subtitle),
+        (2, 2),
+        max(2.1, 0.24 * len(view.joint_names)),
+        left=NUMBERS + LABEL,
+        between=names + 0.3,
+    )
     _draw_overlay(overlay, view)
     _draw_boxes(boxes, view)
     _draw_latency(latency, view)
@@ -48,7 +51,7 @@ def _draw_overlay(ax: Axes, view: EpisodeView) -> None:
         draw_series(ax, data.timestamps, predicted, colour, 0.9, 3)
     ax.set_xlim(*view.time_limits)
     ax.set_xlabel("time in the episode (s)")
-    ax.set_ylabel(f"action, {view.mode.value} ({unit.label})")
+    ax.set_ylabel(f"{view.action_label} ({unit.label})")
     panel_title(ax, "All joints", "thin: predicted, pale: recorded; colours as on the right")
 
 
@@ -72,7 +75,7 @@ def _draw_boxes(ax: Axes, view: EpisodeView) -> None:
     ax.invert_yaxis()
     ax.set_xlim(left=0)
     ax.set_xlabel(f"absolute error ({unit.label})")
-    panel_title(ax, "Error by joint", "box: quartiles, whiskers: 5-95 %, tick: largest")
+    panel_title(ax, "Spread of the error", "box: quartiles, whiskers: 5-95 %, tick: largest")
 
 
 def _draw_latency(ax: Axes, view: EpisodeView) -> None:
@@ -84,7 +87,7 @@ def _draw_latency(ax: Axes, view: EpisodeView) -> None:
     ax.plot(data.timestamps[forward], milliseconds[forward], "o", color=CALL, ms=4)
     ax.axhline(deadline_ms, color=BLACK, lw=1, ls="--")
     ax.set_yscale("log")
-    log_milliseconds(ax.yaxis)
+    plain_log(ax.yaxis)
     ax.set_ylim(min(milliseconds.min() / 2, deadline_ms / 50), 12 * max(milliseconds.max(), deadline_ms))
     ax.set_xlim(*view.time_limits)
     ax.set_xlabel("time in the episode (s)")
@@ -100,17 +103,18 @@ def _draw_latency(ax: Axes, view: EpisodeView) -> None:
 
 
 def _draw_bars(ax: Axes, view: EpisodeView) -> None:
-    policy, still = (np.asarray(mae) for mae in (view.episode.per_joint_mae, view.hold_still_mae))
-    unit, rows = angle_unit([policy, still]), np.arange(len(policy))
-    groups = ((policy, -0.2, PREDICTED), (still, 0.2, PALE))
-    for values, offset, colour in groups:
-        bars = ax.barh(rows + offset, values * unit.scale, height=0.4, color=colour)
+    name, theirs = view.best_baseline
+    policy, baseline = np.asarray(view.episode.per_joint_mae), np.asarray(theirs)
+    unit, rows = angle_unit([policy, baseline]), np.arange(len(policy))
+    _, colour = baseline_look(view.results.as_deployed.best_baseline)
+    for values, offset, fill in ((policy, -0.2, PREDICTED), (baseline, 0.2, colour)):
+        bars = ax.barh(rows + offset, values * unit.scale, height=0.4, color=fill)
         ax.bar_label(bars, [significant(value * unit.scale) for value in values], padding=2, size=6.5, color="#444444")
     ax.set_yticks(rows, view.joint_names)
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.12)
     ax.set_xlabel(f"mean absolute error ({unit.label})")
-    handles = [Patch(color=PREDICTED, label="policy"), Patch(color=PALE, label="holding still")]
-    panel_title(ax, "Error against holding still")
+    handles = [Patch(color=PREDICTED, label="policy"), Patch(color=colour, label=f"{name} (best baseline)")]
+    panel_title(ax, "Mean error")
     ax.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=2, borderpad=0)

@@ -37,6 +37,17 @@ class RunView:
         about = _subtitle(self.results, scored, steps, self.results.aggregate_mae)
         return f"{about}  ·  skill {'n/a' if skill is None else f'{skill:.3f}'}"
 
+    @property
+    def machine(self) -> str:
+        """What ran the policy."""
+        provenance = self.results.provenance
+        return f"{provenance.engine} {provenance.precision} on {provenance.device}"
+
+    def why(self, *fields: str) -> str:
+        """The reason that the results give for the first of these fields that has one."""
+        reasons = self.results.reasons
+        return next((reasons[field] for field in fields if field in reasons), "not in these results")
+
 
 @dataclass(frozen=True)
 class EpisodeView:
@@ -57,14 +68,20 @@ class EpisodeView:
         return _subtitle(self.results, f"episode {self.episode.episode}", self.episode.steps, self.episode.mae)
 
     @property
-    def hold_still_mae(self) -> list[float]:
-        """(A,) radians: what an arm that does not move would have scored on this episode."""
-        return self.episode.baselines["hold_still"].per_joint_mae
+    def best_baseline(self) -> tuple[str, list[float]]:
+        """Name of the run's best baseline, and its error on this episode, (A,) radians."""
+        name = self.results.as_deployed.best_baseline
+        return name.replace("_", " "), self.episode.baselines[name].per_joint_mae
 
     @property
     def mode(self) -> ActionMode:
         """What the actions mean."""
         return ActionMode(self.results.action_mode)
+
+    @property
+    def action_label(self) -> str:
+        """What the numbers of an action are."""
+        return "joint step per control period" if self.mode is ActionMode.DELTA else "joint position target"
 
     @property
     def period_s(self) -> float:
