@@ -18,7 +18,7 @@ from lerobot_inference.files import atomic_write, sha256_file
 from lerobot_inference.report.page import tables
 from lerobot_inference.report.page.explorer import Explorer, explore
 from lerobot_inference.report.page.pictures import embed_pictures
-from lerobot_inference.report.page.subject import describe, failures
+from lerobot_inference.report.page.subject import describe, failures, fine_print
 from lerobot_inference.report.page.verdict import describe_verdict
 from lerobot_inference.report.render import render_plots
 from lerobot_inference.types import Progress, silent
@@ -112,12 +112,14 @@ def render_page(
         "results": results,
         "verdict": describe_verdict(verdict) if verdict else None,
         "subject": describe(results),
+        "fine_print": fine_print(results),
         "numbers": tables.headline(results),
         "timing": tables.timing(results),
         "joints": tables.joints(results),
         "baselines": tables.baselines(results),
         "robustness": tables.robustness(results),
         "episodes": tables.episodes(results, explorer.episodes),
+        "worst": tables.worst(results, explorer.episodes),
         "failures": failures(results, results_folder),
         "pictures": embed_pictures(run_plots, results, list(data.values())),
         "explorer": explorer,

@@ -14,11 +14,11 @@ function svg(name, attributes, parent, text) {
   return element;
 }
 
-/** Round numbers from low to high, at most count + 1 of them. */
-function ticks(low, high, count) {
-  const rough = (high - low) / count;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
+/** Round numbers from low to high, at least `least` of them (and rarely more than twice as many). */
+function ticks(low, high, least) {
+  const widest = (high - low) / least;
+  const power = 10 ** Math.floor(Math.log10(widest));
+  const step = power * [5, 2, 1].find((factor) => factor * power <= widest);
   const found = [];
   for (let place = Math.ceil(low / step); place * step <= high; place += 1) found.push(place * step);
   return { values: found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
@@ -68,7 +68,7 @@ class JointCurves {
   }
 
   drawTimeAxis(width) {
-    const { values, digits } = ticks(this.x.low, this.x.high, Math.max(2, width / 80));
+    const { values, digits } = ticks(this.x.low, this.x.high, Math.max(2, width / 160));
     for (const value of values) {
       const x = this.x(value);
       svg("line", { class: "grid", x1: x, x2: x, y1: ACTION.top, y2: TIME_AXIS }, this.drawing);
@@ -78,8 +78,7 @@ class JointCurves {
     }
   }
 
-  drawValueAxis(y, band, width, count) {
-    const { values, digits } = ticks(y.low, y.high, count);
+  drawValueAxis(y, band, width, { values, digits }) {
     for (const value of values) {
       const place = y(value);
       svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: place, y2: place }, this.drawing);
@@ -97,7 +96,7 @@ class JointCurves {
     const high = Math.max(...predicted, ...recorded);
     const room = PADDING * (high - low) || 1e-3;
     const y = scaleOf(low - room, high + room, ACTION.top + ACTION.height, ACTION.top);
-    this.drawValueAxis(y, ACTION, width, 3);
+    this.drawValueAxis(y, ACTION, width, ticks(y.low, y.high, 2));
     const { times } = this.episode;
     svg("path", { class: "recorded", d: path(times, recorded, this.x, y) }, this.drawing);
     svg("path", { class: "predicted", d: path(times, predicted, this.x, y) }, this.drawing);
@@ -108,7 +107,7 @@ class JointCurves {
 
   drawError(width) {
     const y = scaleOf(0, this.errorTop, ERROR.top + ERROR.height, ERROR.top);
-    this.drawValueAxis(y, ERROR, width, 1);
+    this.drawValueAxis(y, ERROR, width, ticks(0, this.errorTop, 1));
     const { times } = this.episode;
     const outline = path(times, this.series.error, this.x, y);
     const closed = `${outline}L${this.x(times.at(-1))} ${y(0)}L${this.x(times[0])} ${y(0)}Z`;

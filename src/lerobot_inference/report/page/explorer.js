@@ -5,7 +5,7 @@ const data = JSON.parse(document.getElementById("explorer-data").textContent);
 const byId = (id) => document.getElementById(id);
 const numbers = Object.keys(data.episodes).map(Number).sort((a, b) => a - b);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-const shown = { episode: null, step: 0, camera: data.cameras[0], panels: [], series: [], unit: "" };
+const shown = { episode: null, step: 0, camera: data.cameras[0], panels: [], series: [], unit: "", dragged: null };
 let announcing = 0;
 let playing = 0;
 
@@ -157,10 +157,9 @@ function followLink() {
 }
 
 function dragOnCurves(event) {
-  if (!(event.buttons & 1)) return;
-  const panel = shown.panels.find(({ figure }) => figure === dragOnCurves.figure);
+  if (!shown.dragged) return;
   stop();
-  showStep(panel.stepAt(event.clientX));
+  showStep(shown.dragged.stepAt(event.clientX));
 }
 
 function listen() {
@@ -178,19 +177,20 @@ function listen() {
   });
   const curves = byId("curves");
   curves.addEventListener("pointerdown", (event) => {
-    const figure = event.target.closest("svg")?.parentElement;
-    if (!figure) return;
-    dragOnCurves.figure = figure;
-    curves.setPointerCapture(event.pointerId);
-    curves.addEventListener("pointermove", dragOnCurves);
+    shown.dragged = shown.panels.find(({ drawing }) => drawing === event.target.closest("svg"));
+    if (shown.dragged) curves.setPointerCapture(event.pointerId);
     dragOnCurves(event);
   });
-  curves.addEventListener("lostpointercapture", () => curves.removeEventListener("pointermove", dragOnCurves));
+  curves.addEventListener("pointermove", dragOnCurves);
+  curves.addEventListener("lostpointercapture", () => {
+    shown.dragged = null;
+  });
   new ResizeObserver(drawCurves).observe(curves);
   addEventListener("hashchange", followLink);
 }
 
 byId("explorer-body").hidden = false;
+byId("no-script").hidden = true;
 byId("camera-figure").hidden = data.cameras.length === 0;
 byId("camera-choice").hidden = data.cameras.length < 2;
 fill(byId("camera"), data.cameras.map((camera) => [camera, shortName(camera)]));

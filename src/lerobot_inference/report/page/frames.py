@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import count
 
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.types import IntArray, Progress, UInt8Array
+from lerobot_inference.types import IntArray, Progress, UInt8Array, silent
 
 WIDTH = 320
 QUALITY = 60
@@ -19,10 +19,15 @@ MOST_CHARACTERS = 12_000_000
 
 @dataclass(frozen=True)
 class Frames:
-    """jpegs: episode -> camera -> base64, of each `every`-th step. size: their characters together."""
+    """jpegs: episode -> camera -> base64, of each `every`-th step."""
 
     jpegs: dict[int, dict[str, list[str]]]
     every: int
+
+    @property
+    def count(self) -> int:
+        """How many pictures."""
+        return sum(len(jpegs) for cameras in self.jpegs.values() for jpegs in cameras.values())
 
     @property
     def size(self) -> int:
@@ -31,21 +36,19 @@ class Frames:
 
 
 def embed_frames(dataset: Dataset, steps: Mapping[int, IntArray], progress: Progress) -> Frames:
-    """Every k-th of the frames `steps` (episode -> frame numbers), k the least that keeps to MOST_CHARACTERS.
+    """Every k-th of the frames `steps` (episode -> frame numbers), k so small as MOST_CHARACTERS allows.
 
     Raises DatasetError when a frame can't be read.
     """
-    # A few frames tell how large they are; where they misled, the next k is tried.
-    longest = max(len(numbers) for numbers in steps.values())
-    sample = _encode(dataset, steps, max(1, longest // 2), lambda *_: None)
-    pictures = sum(len(jpegs) for cameras in sample.jpegs.values() for jpegs in cameras.values())
-    total = sum(map(len, steps.values())) * len(dataset.cameras)
-    first_guess = max(1, -(-sample.size * total // (pictures * MOST_CHARACTERS)))
-    for every in count(first_guess):
-        frames = _encode(dataset, steps, every, progress)
-        if frames.size <= MOST_CHARACTERS or every >= longest:
-            return frames
-    raise AssertionError("unreachable")
+    # A few frames of one episode tell how large they are; where they misled, a larger k is tried.
+    episode, numbers = next(iter(steps.items()))
+    sample = _encode(dataset, {episode: numbers}, max(1, len(numbers) // 3), silent)
+    pictures = sum(map(len, steps.values())) * len(dataset.cameras)
+    every = max(1, math.ceil(pictures * sample.size / sample.count / MOST_CHARACTERS))
+    longest = max(map(len, steps.values()))
+    while (frames := _encode(dataset, steps, every, progress)).size > MOST_CHARACTERS and every < longest:
+        every = max(every + 1, math.ceil(every * frames.size / MOST_CHARACTERS))
+    return frames
 
 
 def _encode(dataset: Dataset, steps: Mapping[int, IntArray], every: int, progress: Progress) -> Frames:

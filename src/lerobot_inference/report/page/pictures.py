@@ -13,7 +13,6 @@ from lerobot_inference.evaluation.predictions import EpisodePredictions
 from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.report.text import MRAD, significant
 
-
 COLUMN_INCHES = 6
 """Plots of the size of a paper's column are narrower."""
 
@@ -108,12 +107,21 @@ def _jumps(results: EvalResults, _: Sequence[EpisodePredictions]) -> str:
     )
 
 
+def _robustness(results: EvalResults, _: Sequence[EpisodePredictions]) -> str:
+    ratios = {name: perturbed.mse_ratio for name, perturbed in results.robustness.items() if perturbed.mse_ratio}
+    if not ratios:
+        return "No worsened pictures to compare with."
+    worst = max(ratios, key=lambda name: ratios[name])
+    return f"Of {len(ratios)} perturbations {worst} hurts most: {significant(ratios[worst])} times the squared error."
+
+
 FINDINGS: dict[str, Callable[[EvalResults, Sequence[EpisodePredictions]], str]] = {
     "aggregate_summary": _summary,
     "border_jumps": _jumps,
     "error_by_horizon": _horizon,
     "joint_errors": _joints,
     "latency": _latency,
+    "robustness": _robustness,
     "worst_episodes": _worst,
 }
 """Name of a plot of the whole run -> what it shows."""

@@ -11,11 +11,9 @@ from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults, Failure
 from lerobot_inference.report.page.table import words
 
-HASH_LENGTH = 12
-
 
 def describe(results: EvalResults) -> list[tuple[str, str]]:
-    """(what, its value) of everything that says which policy, which recordings, and how."""
+    """(what, its value) of what says which policy, which recordings, and how."""
     origin = results.provenance
     episodes = f"{results.episodes_evaluated} scored: {ranges([score.episode for score in results.per_episode])}"
     if results.failed_episodes:
@@ -24,7 +22,6 @@ def describe(results: EvalResults) -> list[tuple[str, str]]:
     return [
         ("Policy", results.policy_repo_id),
         ("Policy revision", origin.policy_revision or "none: a local folder"),
-        ("Policy files, sha256", _hashes(origin.policy_files)),
         ("Dataset", results.dataset_repo_id),
         ("Dataset revision", origin.dataset_revision or "none: a local folder"),
         ("Episodes", episodes),
@@ -36,8 +33,17 @@ def describe(results: EvalResults) -> list[tuple[str, str]]:
         ("Machine", origin.machine),
         ("Date", origin.created),
         ("Seed", str(origin.seed)),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items())),
+    ]
+
+
+def fine_print(results: EvalResults) -> list[tuple[str, str]]:
+    """(what, its value) of what it takes to measure the same again."""
+    origin = results.provenance
+    return [
         ("Command", " ".join(origin.command)),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items())),
+        *((f"sha256 of {name}", sha256) for name, sha256 in origin.policy_files.items()),
+        *((f"sha256 of {name}", sha256) for name, sha256 in origin.dataset_files.items()),
     ]
 
 
@@ -50,7 +56,7 @@ def ranges(numbers: list[int]) -> str:
 
 
 def failures(results: EvalResults, folder: Path) -> list[tuple[str, str]]:
-    """(episode, what went wrong) of every episode that could not be scored. Raises ConfigError for a damaged file."""
+    """(where, what went wrong), without the worst scores. Raises ConfigError for a damaged file."""
     path = folder / FAILURES_FILE
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -58,9 +64,7 @@ def failures(results: EvalResults, folder: Path) -> list[tuple[str, str]]:
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise ConfigError(f"{path}: can't be read: {error}", hint="run evaluate again to write it") from error
     return [
-        (f"Episode {f.episode}", f"{words(f.kind)}: {f.message}") for f in found if f.episode in results.failed_episodes
+        ("The whole run" if f.episode is None else f"Episode {f.episode}", f"{words(f.kind)}: {f.message}")
+        for f in found
+        if f.episode is None or f.episode in results.failed_episodes
     ]
-
-
-def _hashes(files: dict[str, str]) -> str:
-    return ", ".join(f"{name} {sha256[:HASH_LENGTH]}…" for name, sha256 in files.items())

@@ -10,19 +10,19 @@ from lerobot_inference.report.page.table import EMPTY, Cell, Table, mrad, number
 from lerobot_inference.report.text import MRAD, significant
 
 BRACKETS = "In brackets: 95 % intervals, episodes resampled."
+NO_INTERVALS = "No intervals: they need two episodes."
+SHORTEST_MS = 1e-3
 
 
 def headline(results: EvalResults) -> Table:
     """Every pooled figure under each protocol, beside what it is to be compared with."""
     protocols = list(results.protocols.values())
     rows = [*_errors(results, protocols), *_drift(protocols), *_smoothness(results.as_deployed, protocols)]
-    missing = [f"{path}: {why}." for path, why in results.reasons.items()]
-    few = "No intervals: they need two episodes." if results.as_deployed.intervals is None else BRACKETS
     return Table(
         "Figures, all joints and steps pooled",
         ("quantity", "unit", *map(words, results.protocols), "to compare with"),
         rows,
-        note=" ".join([few, *missing]),
+        note=NO_INTERVALS if results.as_deployed.intervals is None else BRACKETS,
     )
 
 
@@ -59,8 +59,8 @@ def _errors(results: EvalResults, protocols: Sequence[ProtocolResult]) -> list[l
             against(baseline.max),
         ],
         [
-            Cell("Error of the spread", meaning=meanings.OF_STD),
-            Cell("of std"),
+            Cell("MAE over spread", meaning=meanings.OF_STD),
+            EMPTY,
             *(percent(p.error.of_std) for p in protocols),
             EMPTY if baseline.of_std is None else Cell(f"{name}: {percent(baseline.of_std).text}", prose=True),
         ],
@@ -147,7 +147,7 @@ def timing(results: EvalResults) -> Table:
         [
             Cell(name, meaning=meaning),
             Cell(str(part.count)),
-            *(number(value) for value in (part.mean_ms, part.p50_ms, part.p95_ms, part.p99_ms, part.max_ms)),
+            *(_milliseconds(value) for value in (part.mean_ms, part.p50_ms, part.p95_ms, part.p99_ms, part.max_ms)),
         ]
         for name, part, meaning in parts
     ]
@@ -167,6 +167,10 @@ def timing(results: EvalResults) -> Table:
         rows,
         note=" ".join(notes).strip(),
     )
+
+
+def _milliseconds(value: float) -> Cell:
+    return number(value) if value >= SHORTEST_MS else Cell(f"< {SHORTEST_MS}")
 
 
 def joints(results: EvalResults) -> Table:
@@ -195,7 +199,7 @@ def joints(results: EvalResults) -> Table:
         (
             "joint",
             "MAE (mrad)",
-            "of std",
+            "MAE over spread",
             "skill",
             "p95 (mrad)",
             "largest (mrad)",
@@ -204,7 +208,7 @@ def joints(results: EvalResults) -> Table:
             f"{words(deployed.best_baseline)}, MAE (mrad)",
         ),
         rows,
-        note=f"{BRACKETS} of std: MAE over the standard deviation of the recorded action; n/a for a joint that never "
+        note=f"{BRACKETS} Spread: standard deviation of the recorded action in the dataset; n/a for a joint that never "
         "moves.",
     )
 
@@ -258,7 +262,7 @@ def episodes(results: EvalResults, explored: Collection[int]) -> Table:
         plots = f"plots/episode_{score.episode:03d}/summary_panel.png"
         rows.append(
             [
-                Cell(f"Episode {score.episode}", link=f"#episode-{score.episode}" if score.episode in explored else ""),
+                _episode_link(score.episode, explored),
                 Cell(str(score.steps)),
                 mrad(score.mae),
                 number(score.skill),
@@ -268,6 +272,25 @@ def episodes(results: EvalResults, explored: Collection[int]) -> Table:
                 Cell("plot", link=plots),
             ]
         )
-    headings = ("episode", "steps", "MAE (mrad)", "skill", "network calls", "mean step (ms)", "worst", "summary")
-    note = "worst: rank by MAE, 1 is the largest. The plots lie in plots/ beside this file."
+    headings = (
+        "episode",
+        "steps",
+        "MAE (mrad)",
+        "skill",
+        "network calls",
+        "mean step (ms)",
+        "rank of the worst",
+        "summary",
+    )
+    note = "Rank 1 has the largest MAE. The plots lie in plots/ beside this file."
     return Table("Episodes, as deployed", headings, rows, note=note)
+
+
+def worst(results: EvalResults, explored: Collection[int]) -> list[tuple[Cell, str]]:
+    """The episodes with the largest MAE, and that."""
+    mae = {score.episode: score.mae for score in results.per_episode}
+    return [(_episode_link(episode, explored), MRAD.text(mae[episode])) for episode in results.worst_episodes]
+
+
+def _episode_link(episode: int, explored: Collection[int]) -> Cell:
+    return Cell(f"Episode {episode}", link=f"#episode-{episode}" if episode in explored else "")

@@ -46,12 +46,12 @@ def describe_verdict(verdict: GateVerdict) -> VerdictView:
 
 
 def _rule(outcome: RuleOutcome) -> tuple[Cell, ...]:
-    value = NONE if outcome.value is None else Cell(significant(outcome.value))
+    value = NONE if outcome.value is None else Cell(f"{outcome.value:.4g}")
     applied = outcome.value is not None or not outcome.passed
     result = ("pass" if applied else "not applied") if outcome.passed else "fail"
     return (
         Cell(f"{outcome.rule.replace('_', ' ')} {outcome.metric}"),
-        Cell(significant(outcome.limit)),
+        Cell(f"{outcome.limit:.4g}"),
         value,
         Cell(result, mark=result.replace(" ", "-")),
         Cell(outcome.reason, prose=True),
