@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lerobot_inference.errors import DatasetError, UsageError
+from lerobot_inference.evaluation.figures import is_figure
 from lerobot_inference.evaluation.perturbations import (
     EXAMPLES,
     Delay,
@@ -68,6 +69,13 @@ def seen(episode: PerturbedEpisode, wanted: Sequence[int]) -> list[int]:
 def test_a_condition_is_written_as_it_is_read(condition: object) -> None:
     (found,) = parse_perturbations(condition.name)  # type: ignore[attr-defined]
     assert found == condition
+
+
+@given(conditions)
+def test_a_gate_rule_can_name_the_figures_of_any_condition(condition: Jpeg) -> None:
+    assert is_figure(f"robustness.{condition.name}.mse_ratio")
+    assert is_figure(f"robustness.{condition.name}.error.per_joint_mae")
+    assert not is_figure(f"robustness.{condition.name}.interval.low")
 
 
 def test_each_item_is_a_condition_and_a_kind_may_come_at_several_strengths() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import UnionType
@@ -44,7 +45,7 @@ class Found:
 
 def is_figure(path: str) -> bool:
     """Whether a dotted path leads to a figure or an interval of eval_results.json, or to a list with one a joint."""
-    return _leads_to_figure(EvalResults, path.split("."))
+    return _leads_to_figure(EvalResults, _keys(path))
 
 
 def look_up(results: EvalResults, path: str) -> Found:
@@ -54,7 +55,7 @@ def look_up(results: EvalResults, path: str) -> Found:
     """
     value: Any = results
     walked: list[str] = []
-    for key in path.split("."):
+    for key in _keys(path):
         walked.append(key)
         value = value.get(key) if isinstance(value, dict) else getattr(value, key)
         if value is None:
@@ -83,6 +84,11 @@ def _figure(value: float | tuple[float, float], path: str) -> float:
     if not isinstance(value, tuple):
         return float(value)
     return max(value) if larger_is_better(path) else min(value)
+
+
+def _keys(path: str) -> list[str]:
+    """The keys of a dotted path; a dot before a digit is part of a number: robustness.exposure:0.7.mse_ratio."""
+    return re.split(r"\.(?!\d)", path)
 
 
 def _leads_to_figure(annotation: object, path: list[str], name: str = "") -> bool:
