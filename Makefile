@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all lint format docs bench clean
+.PHONY: help demo test test-slow test-browser test-all lint format docs bench clean
 
 UV_VERSION := 0.13.8
 UV := $(shell command -v uv || echo .tools/bin/uv)
@@ -10,7 +10,7 @@ READY := .venv/.ready
 RUN := $(UV) run --no-sync
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## record, train, then download -> evaluate -> gate -> plot -> register -> export, on this machine
 	@$(RUN) python scripts/demo.py
@@ -21,7 +21,10 @@ test: $(READY) ## the test suite, without the minutes-long tests
 test-slow: $(READY) ## only the minutes-long tests
 	$(RUN) pytest -m slow
 
-test-all: test test-slow ## everything
+test-browser: $(READY) ## the report in Debian's chromium (apt-get install chromium)
+	$(RUN) pytest -m browser tests/browser
+
+test-all: test test-slow test-browser ## everything
 
 lint: $(READY) ## style, types, import rules, spelling, YAML
 	$(RUN) ruff format --check .

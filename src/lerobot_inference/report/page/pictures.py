@@ -35,7 +35,7 @@ class Picture:
 def embed_pictures(
     paths: Sequence[Path], results: EvalResults, episodes: Sequence[EpisodePredictions]
 ) -> list[Picture]:
-    """The PNGs at `paths`, in that order."""
+    """The PNG files `paths`, in that order."""
     from PIL import Image
 
     pictures = []
