@@ -411,6 +411,7 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
         ('"device": ', '"devise": ', "device"),
         ('"episodes_evaluated": 1', '"episodes_evaluated": 2', "episodes_evaluated is 2"),
         ('"wrist_3"', '"wrist_3", "gripper"', "6 figures for 7 joints"),
+        ('"per_joint_jerk_rms": [', '"per_joint_jerk_rms": [1, ', "predicted.per_joint_jerk_rms has 7 figures for 6"),
         ("{", "", "Invalid JSON"),
     ],
 )

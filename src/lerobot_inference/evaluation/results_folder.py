@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
@@ -97,15 +97,26 @@ def _check_consistent(results: EvalResults, path: Path) -> None:
             f"{path}: episodes_evaluated is {results.episodes_evaluated}, per_episode lists {len(results.per_episode)}",
             hint=RUN_AGAIN,
         )
-    per_joint = {
-        f"per_episode.{episode.episode}.per_joint_mae": episode.per_joint_mae for episode in results.per_episode
-    }
-    for name, protocol in results.protocols.items():
-        errors = {"error": protocol.error} | {f"baselines.{k}": v for k, v in protocol.baselines.items()}
-        per_joint |= {f"protocols.{name}.{key}.per_joint_mae": figures.per_joint_mae for key, figures in errors.items()}
-    for field, figures in per_joint.items():
+    for field, figures in _per_joint(results):
         if len(figures) != joints:
             raise ConfigError(f"{path}: {field} has {len(figures)} figures for {joints} joints", hint=RUN_AGAIN)
+
+
+def _per_joint(value: object, path: str = "") -> Iterator[tuple[str, Sequence[object]]]:
+    """The path of each list that holds one figure a joint, and the list."""
+    parts: Iterable[tuple[object, object]] = ()
+    if isinstance(value, BaseModel):
+        parts = ((name, getattr(value, name)) for name in type(value).model_fields)
+    elif isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    for name, part in parts:
+        where = f"{path}.{name}".removeprefix(".")
+        if isinstance(part, list) and str(name).startswith("per_joint_"):
+            yield where, part
+        else:
+            yield from _per_joint(part, where)
 
 
 def clear_results(folder: Path) -> None:
