@@ -120,13 +120,23 @@ def stalled(*arguments: object, marks: Path, processes: int) -> Iterator[subproc
         program.wait()
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A dataset of five episodes of 20 frames, the fourth unreadable, and the results of a run of the command line."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    dataset = write_dataset(folder / "cell", episodes=[20] * 5, files="one_per_episode")
+    sorted((dataset / "videos").rglob("*.mp4"))[3].write_bytes(b"not a video")
+    done = run_evaluate(checkpoint, dataset, folder / "results", "--workers", 1, "--perturb", "jpeg:50")
+    assert done.returncode == 4, done.stderr
+    return dataset, folder / "results"
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_kill_9_interrupted_is_resumed_and_ends_like_an_uninterrupted_run(
-    checkpoint: Path, tmp_path: Path, workers: int
+    checkpoint: Path, uninterrupted: tuple[Path, Path], tmp_path: Path, workers: int
 ) -> None:
-    """Of 20 frames an episode takes 6 predictions: each process is killed in its second episode."""
-    dataset = write_dataset(tmp_path / "cell", episodes=[20] * 5, files="one_per_episode")
-    sorted((dataset / "videos").rglob("*.mp4"))[3].write_bytes(b"not a video")
+    """An episode takes 6 predictions: each process is killed in its second episode."""
+    dataset, whole = uninterrupted
     output, marks = tmp_path / "results", tmp_path / "marks"
     with stalled(checkpoint, dataset, output, marks, 9, workers, "jpeg:50", marks=marks, processes=workers) as program:
         program.send_signal(signal.SIGKILL)
@@ -135,13 +145,10 @@ def test_what_kill_9_interrupted_is_resumed_and_ends_like_an_uninterrupted_run(
     assert not (output / "eval_results.json").exists()
     finished = {name: data for name, data in contents(output).items() if name in SCORES}
 
-    options = ("--workers", workers, "--perturb", "jpeg:50")
-    resumed = run_evaluate(checkpoint, dataset, output, *options, "--resume")
+    resumed = run_evaluate(checkpoint, dataset, output, "--workers", workers, "--perturb", "jpeg:50", "--resume")
     assert resumed.returncode == 4, resumed.stderr
     assert f"evaluate: {workers}/5" in resumed.stderr
-    whole = run_evaluate(checkpoint, dataset, tmp_path / "whole", *options)
-    assert whole.returncode == 4, whole.stderr
-    require_equal(output, tmp_path / "whole")
+    require_equal(output, whole)
     assert load_results(output).failed_episodes == [3]
     assert finished.items() <= contents(output).items(), "what was finished was not done again"
 
