@@ -13,6 +13,7 @@ from lerobot_inference.checkpoint import BundleContract, BundleManifest
 from lerobot_inference.cli import app
 from lerobot_inference.evaluation.gate import GateVerdict
 from lerobot_inference.evaluation.results import EvalResults, Failure
+from lerobot_inference.evaluation.resume import EvaluationRecord
 from lerobot_inference.jobs.record import RunRecord
 from lerobot_inference.registry import Registration
 from lerobot_inference.sources import Manifest
@@ -21,6 +22,7 @@ REFERENCE = Path(__file__).parent / "reference"
 SCHEMAS: dict[str, type[BaseModel]] = {
     "eval_results": EvalResults,
     "failure_cases": Failure,
+    "plan": EvaluationRecord,
     "download": Manifest,
     "verdict": GateVerdict,
     "registration": Registration,
