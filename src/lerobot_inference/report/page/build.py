@@ -18,7 +18,7 @@ from lerobot_inference.files import atomic_write, sha256_file
 from lerobot_inference.report.page import tables
 from lerobot_inference.report.page.explorer import Explorer, explore
 from lerobot_inference.report.page.pictures import embed_pictures
-from lerobot_inference.report.page.subject import describe, failures, fine_print
+from lerobot_inference.report.page.subject import describe, failures, fine_print, missing_figures, ranges
 from lerobot_inference.report.page.verdict import describe_verdict
 from lerobot_inference.report.render import render_plots
 from lerobot_inference.types import Progress, silent
@@ -113,6 +113,7 @@ def render_page(
         "verdict": describe_verdict(verdict) if verdict else None,
         "subject": describe(results),
         "fine_print": fine_print(results),
+        "missing": missing_figures(results),
         "numbers": tables.headline(results),
         "timing": tables.timing(results),
         "joints": tables.joints(results),
@@ -123,6 +124,7 @@ def render_page(
         "failures": failures(results, results_folder),
         "pictures": embed_pictures(run_plots, results, list(data.values())),
         "explorer": explorer,
+        "left_out": ranges(explorer.left_out),
         "explorer_json": Markup(explorer.script_json()),  # noqa: S704 - escaped for a script element
     }
     return environment.get_template(TEMPLATE).render(context)

@@ -49,10 +49,20 @@ def fine_print(results: EvalResults) -> list[tuple[str, str]]:
 
 def ranges(numbers: list[int]) -> str:
     """Numbers as `0-4, 7`, ascending."""
+    if not numbers:
+        return ""
     ordered = sorted(numbers)
     breaks = [0, *(place for place, (a, b) in enumerate(pairwise(ordered), 1) if b != a + 1), len(ordered)]
     runs = [ordered[start:end] for start, end in pairwise(breaks)]
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def missing_figures(results: EvalResults) -> dict[str, list[str]]:
+    """Why a figure is null -> the figures for which that is so."""
+    figures: dict[str, list[str]] = {}
+    for path, why in results.reasons.items():
+        figures.setdefault(why, []).append(path)
+    return figures
 
 
 def failures(results: EvalResults, folder: Path) -> list[tuple[str, str]]:
