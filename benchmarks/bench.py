@@ -17,7 +17,7 @@ from episode import REPOSITORY
 
 from lerobot_inference.files import atomic_write
 
-SCRIPTS = ("chunk_latency", "precision", "cold_start", "every_frame", "evaluate_episode", "video_decode")
+SCRIPTS = ("chunk_latency", "precision", "cold_start", "every_frame", "evaluate_episode", "video_decode", "plots")
 README = REPOSITORY / "README.md"
 
 

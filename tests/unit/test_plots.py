@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from results_factory import write_results
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results_folder import load_predictions, load_results
-from lerobot_inference.report import render_plots
+from lerobot_inference.report import render_plots, wide
 from lerobot_inference.report.catalogue import EPISODE_PLOTS, run_plots
 from lerobot_inference.report.cumulative_positions import reconstruct
 from lerobot_inference.report.error_heatmap import pool_columns
@@ -37,6 +38,12 @@ def episode_view(folder: Path, index: int = 0, **options: Any) -> EpisodeView:
 def drawn(fig: Figure) -> Figure:
     FigureCanvasAgg(fig).draw()
     return fig
+
+
+def pixels(fig: Figure) -> np.ndarray:
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())
 
 
 def overhang(fig: Figure) -> float:
@@ -188,3 +195,86 @@ def test_results_survive_the_round_trip_for_any_number_of_joints(tmp_path: Path)
 )
 def test_figures_have_three_significant_digits(value: float, text: str) -> None:
     assert significant(value) == text
+
+
+def test_a_figure_shows_nothing_of_the_one_before_it(tmp_path: Path) -> None:
+    """Axes are used again: what is drawn must not depend on what was drawn before."""
+    first = episode_view(tmp_path / "first", lengths=(200,), n_action_steps=1, error=0.5)
+    second = episode_view(tmp_path / "second", lengths=(40,), n_action_steps=8)
+    with styled():
+        for draw in EPISODE_PLOTS.values():
+            wide._sheet.cache_clear()
+            alone = pixels(draw(second))
+            drawn(draw(first))
+            assert np.array_equal(pixels(draw(second)), alone)
+
+
+def test_joints_that_are_not_measured_are_displacements_and_are_said_to_be(tmp_path: Path) -> None:
+    view = episode_view(tmp_path, joints=3, lengths=(40,))
+    view = replace(view, data=replace(view.data, states=view.data.states[:, :2]))
+    with styled():
+        figure = drawn(EPISODE_PLOTS["cumulative_positions"](view))
+    remarks = [ax.get_title("right") for ax in figure.axes]
+    assert [remark.startswith("gap: end") for remark in remarks] == [True, True, False]
+    assert remarks[2] == "not measured: displacement, not position"
+    assert figure.axes[2].lines[0].get_ydata()[0] == 0
+
+
+def test_more_measured_joints_than_actions_are_drawn(tmp_path: Path) -> None:
+    view = episode_view(tmp_path, joints=2, lengths=(40,), mode="absolute")
+    view = replace(view, data=replace(view.data, states=np.repeat(view.data.states, 3, axis=1)))
+    with styled():
+        for draw in EPISODE_PLOTS.values():
+            assert overhang(drawn(draw(view))) < HAIR
+
+
+@pytest.mark.parametrize(("n_action_steps", "said"), [(1, "at every step"), (2, "150 times in 300 steps")])
+def test_very_many_network_calls_are_counted_in_words_not_dots(tmp_path: Path, n_action_steps: int, said: str) -> None:
+    view = episode_view(tmp_path, joints=2, lengths=(300,), n_action_steps=n_action_steps)
+    with styled():
+        figure = drawn(EPISODE_PLOTS["action_deltas"](view))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert f"the network is called {said} (not marked)" in labels
+    assert all(len(ax.lines) == 2 for ax in figure.axes)
+
+
+@pytest.mark.parametrize(
+    ("mode", "label"), [("delta", "joint step per control period (mrad)"), ("absolute", "joint position target (rad)")]
+)
+def test_axes_say_what_an_action_is_and_its_unit(tmp_path: Path, mode: Any, label: str) -> None:
+    view = episode_view(tmp_path, lengths=(40,), mode=mode)
+    with styled():
+        assert label in [text.get_text() for text in EPISODE_PLOTS["action_deltas"](view).texts]
+        assert EPISODE_PLOTS["summary_panel"](view).axes[0].get_ylabel() == label
+
+
+def test_the_heatmap_marks_the_largest_error_and_says_how_large_it_is(tmp_path: Path) -> None:
+    view = episode_view(tmp_path, lengths=(40,))
+    view.data.predicted[17, 2] += 0.1
+    with styled():
+        figure = drawn(EPISODE_PLOTS["error_heatmap"](view))
+    x, y = next(line.get_xydata()[0] for line in figure.axes[0].lines if line.get_marker() == "o")
+    assert (x, y) == (pytest.approx(17.5 / 30), 2)
+    assert any(text.get_text().startswith("largest: 1") for text in figure.legends[0].get_texts())
+
+
+def test_no_latency_lies_outside_the_summary_s_axes(tmp_path: Path) -> None:
+    view = episode_view(tmp_path, lengths=(40,))
+    view.data.inference_times[7] = 30.0
+    with styled():
+        axes = drawn(EPISODE_PLOTS["summary_panel"](view)).axes[2]
+    low, high = axes.get_ylim()
+    assert low < 1000 * view.data.inference_times.min()
+    assert high > 10 * 30_000
+
+
+def test_a_joint_that_never_moves_is_drawn_without_powers_of_ten(tmp_path: Path) -> None:
+    view = episode_view(tmp_path, joints=2, lengths=(40,))
+    for array in (view.data.predicted, view.data.ground_truth):
+        array[:, 1] = 0
+    view.data.predicted[5, 1] = 1e-8
+    with styled():
+        for draw in EPISODE_PLOTS.values():
+            figure = drawn(draw(view))
+            assert overhang(figure) < HAIR
+            assert all(not ax.yaxis.get_offset_text().get_text() for ax in figure.axes)

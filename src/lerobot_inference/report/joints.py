@@ -47,7 +47,7 @@ def joint_grid(view: EpisodeView, title: str, unit: str, legend: Sequence[Artist
     for bottom in grid[-1]:
         bottom.set_xlabel("time in the episode (s)")
     axes[0].set_xlim(*view.time_limits)
-    fig.supylabel(unit, x=0.012, size=8.5)
+    fig.text(0.012, 0.5, unit, rotation=90, va="center")
     return fig, axes[:joints]
 
 

@@ -66,13 +66,14 @@ def _draw_boxes(ax: Axes, view: EpisodeView) -> None:
         patch_artist=True,
         widths=0.6,
         medianprops={"color": BLACK},
-        tick_labels=view.joint_names,
+        manage_ticks=False,
     )
     for box, colour in zip(parts["boxes"], joint_colours(len(view.joint_names)), strict=True):
         box.set(facecolor=colour, alpha=0.6, lw=0.6)
     rows = np.arange(1, error.shape[1] + 1)
     ax.plot(error.max(axis=0) * unit.scale, rows, "|", color=BLACK, ms=6, mew=1.4)
-    ax.invert_yaxis()
+    ax.set_yticks(rows, view.joint_names)
+    ax.set_ylim(len(rows) + 0.5, 0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel(f"absolute error ({unit.label})")
     panel_title(ax, "Spread of the error", "box: quartiles, whiskers: 5-95 %, tick: largest")
@@ -111,7 +112,7 @@ def _draw_bars(ax: Axes, view: EpisodeView) -> None:
         bars = ax.barh(rows + offset, values * unit.scale, height=0.4, color=fill)
         ax.bar_label(bars, [significant(value * unit.scale) for value in values], padding=2, size=6.5, color="#444444")
     ax.set_yticks(rows, view.joint_names)
-    ax.invert_yaxis()
+    ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.12)
     ax.set_xlabel(f"mean absolute error ({unit.label})")

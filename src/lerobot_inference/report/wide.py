@@ -1,19 +1,22 @@
 """Figures as wide as a page, for a screen: a header that says what is shown, and panels below it.
 
-Panels lie at fixed places. Measuring every label to find better ones takes as long as drawing it, and the pictures of
-two episodes would not lie on top of each other.
+Panels lie at fixed places: measuring every label to find better ones takes as long as drawing it, and the pictures of
+two episodes would not lie on top of each other. Axes and their ticks are made once and then used for every figure of
+their kind: making them takes as long as drawing them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
+from matplotlib.transforms import Bbox
 
 from lerobot_inference.report.style import BLACK
 
@@ -29,6 +32,8 @@ TITLE = 0.27
 """Inches that the title of a panel takes."""
 TICKS = 0.22
 """Inches that the numbers along a horizontal axis take."""
+KINDS = 8
+"""Figures that are kept to be used again."""
 EDGE = 0.1
 """Inches kept free at the edges of the picture."""
 
@@ -46,20 +51,15 @@ class Header:
         """Inches."""
         return HEADER if self.legend else HEADER - LEGEND
 
-    def above(self, height: float) -> Figure:
-        """An empty figure with `height` inches below this header."""
-        total = height + self.height
-        fig = Figure(figsize=(WIDTH, total), dpi=DPI)
+    def write(self, fig: Figure) -> None:
+        """Put it at the top of a figure."""
+        total = fig.get_figheight()
         fig.text(0.012, 1 - 0.12 / total, self.title, size=12, weight="bold", va="top", color=BLACK)
         fig.text(0.012, 1 - 0.37 / total, self.subtitle, va="top", color="#555555")
         if self.legend:
             corner = (0.004, 1 - 0.53 / total)
             columns = len(self.legend)
-            key = fig.legend(
-                handles=list(self.legend), loc="upper left", bbox_to_anchor=corner, ncols=columns, borderpad=0.2
-            )
-            key.set_in_layout(False)
-        return fig
+            fig.legend(handles=list(self.legend), loc="upper left", bbox_to_anchor=corner, ncols=columns, borderpad=0.2)
 
 
 def panels(
@@ -72,18 +72,57 @@ def panels(
     right: float = EDGE,
     share_time: bool = False,
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure and its panels, row by row. All lengths in inches.
+    """A figure and its panels, row by row, good until the next call with a header of this title. Lengths in inches.
 
     height: of a panel. left, right: from the edges of the picture to the panels. between: from a panel to the next one
     on its right. share_time: one horizontal axis for all, labelled below the last row.
     """
+    sheet = _sheet(header.title, header.height, shape, height, left, between, right, share_time)
+    sheet.clear()
+    header.write(sheet.fig)
+    return sheet.fig, sheet.axes
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    fig: Figure
+    axes: list[list[Axes]]
+
+    def clear(self) -> None:
+        """Remove what was drawn; keep the axes with their ticks."""
+        panels = [ax for row in self.axes for ax in row]
+        others = [ax for ax in self.fig.axes if ax not in panels]
+        for artist in [*self.fig.texts, *self.fig.legends, *others]:
+            artist.remove()
+        for ax in panels:
+            for artist in [*ax.lines, *ax.patches, *ax.collections, *ax.images, *ax.texts, *ax.child_axes]:
+                artist.remove()
+            if (key := ax.get_legend()) is not None:
+                key.remove()
+            for side in ("left", "right"):
+                ax.set_title("", loc=side)
+            ax.dataLim.set_points(Bbox.null().get_points())
+            ax.autoscale(enable=True)
+
+
+@lru_cache(maxsize=KINDS)
+def _sheet(
+    title: str,  # noqa: ARG001
+    header: float,
+    shape: tuple[int, int],
+    height: float,
+    left: float,
+    between: float,
+    right: float,
+    share_time: bool,
+) -> _Sheet:
     rows, columns = shape
     labels = TICKS + LABEL
     gap = TITLE if share_time else TITLE + labels
     below = TITLE + rows * height + (rows - 1) * gap + labels
-    fig = header.above(below)
-    total = below + header.height
+    total = below + header
     width = (WIDTH - left - right - (columns - 1) * between) / columns
+    fig = Figure(figsize=(WIDTH, total), dpi=DPI)
     grid = fig.subplots(
         rows,
         columns,
@@ -98,7 +137,7 @@ def panels(
             "hspace": gap / height,
         },
     )
-    return fig, grid.tolist()
+    return _Sheet(fig, grid.tolist())
 
 
 def text_width(text: str, size: float) -> float:
