@@ -214,7 +214,7 @@ def test_figures_that_do_not_exist_are_not_available_with_their_reason(tmp_path:
 
 
 def test_every_frame_is_a_column_only_when_it_was_run(tmp_path: Path) -> None:
-    headings = "quantity unit as deployed every frame to compare with".replace(" ", "")
+    headings = "quantity unit as deployed every frame as deployed, to compare with".replace(" ", "")
     both = Outline(render(tmp_path / "both", lengths=(12, 12))).said().replace(" ", "")
     alone = Outline(render(tmp_path / "alone", lengths=(12, 12), every_frame=False)).said().replace(" ", "")
     assert headings in both

@@ -20,7 +20,7 @@ def headline(results: EvalResults) -> Table:
     rows = [*_errors(results, protocols), *_drift(protocols), *_smoothness(results.as_deployed, protocols)]
     return Table(
         "Figures, all joints and steps pooled",
-        ("quantity", "unit", *map(words, results.protocols), "to compare with"),
+        ("quantity", "unit", *map(words, results.protocols), "as deployed, to compare with"),
         rows,
         note=NO_INTERVALS if results.as_deployed.intervals is None else BRACKETS,
     )
@@ -29,6 +29,7 @@ def headline(results: EvalResults) -> Table:
 def _errors(results: EvalResults, protocols: Sequence[ProtocolResult]) -> list[list[Cell]]:
     deployed = results.as_deployed
     baseline, name = deployed.baselines[deployed.best_baseline], words(deployed.best_baseline)
+    best = ", ".join(f"{words(key)}: {words(p.best_baseline)}" for key, p in results.protocols.items())
 
     def against(radians: float) -> Cell:
         return Cell(f"{name}: {significant(1000 * radians)}", prose=True)
@@ -68,7 +69,7 @@ def _errors(results: EvalResults, protocols: Sequence[ProtocolResult]) -> list[l
             Cell("Skill", meaning=meanings.SKILL),
             EMPTY,
             *(number(p.skill, p.intervals.skill if p.intervals else None) for p in protocols),
-            Cell(f"best baseline, {name}: 0; perfect: 1", prose=True),
+            Cell(f"perfect: 1; the best baseline: 0 ({best})", prose=True),
         ],
         [
             Cell("Direction cosine", meaning=meanings.DIRECTION),
