@@ -1,4 +1,4 @@
-"""`lerobot-inference pipeline`: run a pipeline file on this machine."""
+"""`lerobot-inference pipeline run`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from lerobot_inference.jobs.local import Observer, log_tail, new_folder, run_pip
 from lerobot_inference.jobs.pipeline import Pipeline
 from lerobot_inference.jobs.record import RunRecord, State
 
-app = typer.Typer(no_args_is_help=True)
-
 FAILED_LOG_LINES = 20
 STYLES = {
     State.WAITING: "dim",
@@ -33,12 +31,6 @@ STYLES = {
 }
 
 
-@app.callback()
-def pipeline() -> None:
-    """Work with Azure ML pipeline files."""
-
-
-@app.command()
 def run(
     file: Annotated[Path, typer.Argument(help="Pipeline YAML, such as pipelines/evaluate.yaml.")],
     settings: Annotated[
