@@ -35,6 +35,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -106,10 +107,10 @@ class Service:
         """The answer to a request, not yet given."""
         if not fnmatch(request.host, self.host):
             return None
-        for name in dir(type(self)):
-            for method, pattern in getattr(getattr(type(self), name), "routes", ()):
+        for function in vars(type(self)).values():  # in the order in which they are written
+            for method, pattern in getattr(function, "routes", ()):
                 if method == request.method and (found := pattern.fullmatch(request.path)):
-                    return lambda: getattr(self, name)(request, **found.groupdict())  # noqa: B023
+                    return partial(function, self, request, **found.groupdict())
         return None
 
 
