@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lerobot_inference.cli.console import console, errors, print_json
-from lerobot_inference.errors import UsageError
+from lerobot_inference.cli.pipeline.settings import SettingsOption, parse_settings
 from lerobot_inference.jobs.local import Observer, log_tail, new_folder, run_pipeline
 from lerobot_inference.jobs.pipeline import Pipeline
 from lerobot_inference.jobs.record import RunRecord, State
@@ -33,12 +32,7 @@ STYLES = {
 
 def run(
     file: Annotated[Path, typer.Argument(help="Pipeline YAML, such as pipelines/evaluate.yaml.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="inputs.NAME=VALUE", help="Set an input, or jobs.STEP.inputs.NAME; empty unsets it."
-        ),
-    ] = None,
+    settings: SettingsOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of this run; runs/<pipeline>-<time> when not given.")
     ] = None,
@@ -46,7 +40,7 @@ def run(
 ) -> None:
     """Run the steps of a pipeline file here, one process each, and keep their outputs and logs."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled job ends its step, as Ctrl-C does
-    plan = Pipeline.read(file, _parse_settings(settings or []))
+    plan = Pipeline.read(file, parse_settings(settings))
     with _display() as observe:
         record = run_pipeline(plan, output or new_folder(file), observe)
     if as_json:
@@ -55,17 +49,6 @@ def run(
         _print_paths(record)
     _print_failure(record)
     raise typer.Exit(record.exit_code or 0)
-
-
-def _parse_settings(settings: list[str]) -> dict[str, str]:
-    """`inputs.x=text` as inputs.x -> text. Azure's own command line says `inputs.x.path` for data; so may a person."""
-    parsed = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not re.fullmatch(r"(jobs\.\w+\.)?inputs\.\w+(\.path)?", key):
-            raise UsageError(f"--set {setting}: expected inputs.NAME=VALUE or jobs.STEP.inputs.NAME=VALUE")
-        parsed[key.removesuffix(".path")] = text
-    return parsed
 
 
 @contextmanager
