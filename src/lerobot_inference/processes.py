@@ -35,12 +35,16 @@ def worker_processes(
 
 def _begin(lifeline: Connection, begin: Callable[..., None], arguments: tuple[object, ...]) -> None:
     """Prepare a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent ends the lifeline
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    live_with(lifeline)
     begin(*arguments)
 
 
-def _end_with(lifeline: Connection) -> None:
-    """End this process as soon as the parent closes the other end or is no more."""
-    lifeline.poll(None)
-    os._exit(1)
+def live_with(lifeline: Connection) -> None:
+    """In a worker process: end it as soon as the parent closes the other end or is no more."""
+
+    def end() -> None:
+        lifeline.poll(None)
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent ends the lifeline
+    threading.Thread(target=end, daemon=True).start()
