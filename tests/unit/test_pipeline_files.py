@@ -18,11 +18,12 @@ inputs:
   count: {type: integer, default: 1, min: 1, max: 9, description: How many.}
   tone: {type: string, optional: true, enum: [soft, loud]}
   file: {type: uri_file, optional: true}
+  earlier: {type: uri_folder, optional: true}
 outputs:
   folder: {type: uri_folder}
 command: >-
   greet --text '${{inputs.text}}' --count ${{ inputs.count }} $[[--tone ${{inputs.tone}}]]
-  $[[--file ${{inputs.file}}]] --output ${{outputs.folder}}
+  $[[--file ${{inputs.file}}]] $[[--earlier ${{inputs.earlier}}]] --output ${{outputs.folder}}
 """
 
 PIPELINE = """\
@@ -37,7 +38,7 @@ jobs:
     component: greet.yaml
     inputs:
       text: literal
-      file: ${{parent.jobs.first.outputs.folder}}
+      earlier: ${{parent.jobs.first.outputs.folder}}
     outputs:
       folder: ${{parent.outputs.greeting}}
   first:
@@ -149,7 +150,7 @@ def test_a_setting_that_does_not_fit_is_refused(pipeline_file: Path, setting: st
         ("jobs:\n", "jobs: [\n", 0, "not valid YAML"),
         (
             "count: ${{parent.inputs.count}}",
-            "count: ${{parent.inputs.count}}\n      file: ${{parent.jobs.second.outputs.folder}}",
+            "count: ${{parent.inputs.count}}\n      earlier: ${{parent.jobs.second.outputs.folder}}",
             7,
             "the steps wait for each other",
         ),

@@ -10,7 +10,6 @@ A pipeline input has no type of its own in a job file: it has that of the compon
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -20,54 +19,44 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from lerobot_inference.errors import ConfigError
+from lerobot_inference.jobs.binding import (
+    PipelineInput,
+    Setting,
+    Source,
+    StepOutput,
+    output_binding,
+    read_literal,
+    read_source,
+)
 from lerobot_inference.jobs.component import Component, Name, Parameter, Value
-from lerobot_inference.jobs.document import Document
-
-_BINDING = re.compile(r"\$\{\{\s*parent\.(?:inputs\.(\w+)|jobs\.(\w+)\.outputs\.(\w+)|outputs\.(\w+))\s*\}\}")
+from lerobot_inference.jobs.document import Document, DocumentError
+from lerobot_inference.jobs.keys import PIPELINE
 
 
 class StepFile(BaseModel):
     """One entry of `jobs:`, the keys that matter for running it here."""
 
-    type: Literal["command"] = "command"
+    type: Literal["command", "parallel"] | None = None
     component: str
     inputs: dict[str, Any] = {}
     outputs: dict[str, Any] = {}
     environment_variables: dict[str, str] = {}
 
 
+class PipelineSettings(BaseModel):
+    """force_rerun: run every step, whatever earlier runs wrote."""
+
+    force_rerun: bool = False
+
+
 class PipelineFile(BaseModel):
     """The keys of a pipeline file that matter for running it here."""
 
     type: Literal["pipeline"]
+    settings: PipelineSettings = PipelineSettings()
     inputs: dict[Name, Any] = {}
     outputs: dict[Name, Any] = {}
     jobs: dict[Name, StepFile] = Field(min_length=1)
-
-
-@dataclass(frozen=True)
-class PipelineInput:
-    """A step input that takes the value of a pipeline input."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class StepOutput:
-    """A step input that takes what another step wrote."""
-
-    step: str
-    output: str
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A value that a person typed, in place of what the file says; empty text takes the value away."""
-
-    text: str
-
-
-type Source = Value | PipelineInput | StepOutput
 
 
 @dataclass(frozen=True)
@@ -85,6 +74,11 @@ class Step:
         """The outputs of other steps that this one reads."""
         return [source for source in self.inputs.values() if isinstance(source, StepOutput)]
 
+    @property
+    def is_offline(self) -> bool:
+        """Whether it must not reach the Hub, and so is given no token of it."""
+        return self.environment.get("HF_HUB_OFFLINE") == "1"
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -93,22 +87,26 @@ class Pipeline:
     path: Path
     inputs: Mapping[str, Value]
     steps: tuple[Step, ...]
+    force_rerun: bool = False
 
     @classmethod
-    def read(cls, path: Path, settings: Mapping[str, str] | None = None) -> Pipeline:
+    def read(cls, path: Path, settings: Mapping[str, str] | None = None, *, here: bool = True) -> Pipeline:
         """Read a pipeline file and its components.
 
         settings: `inputs.x` or `jobs.step.inputs.x` -> the text that replaces its value; empty text takes it away.
-        Raises ConfigError that names file, line and field.
+        here: whether it must run on this machine; data that is Azure ML's is then refused.
+        Raises DocumentError about all that is wrong with the files, ConfigError about a setting.
         """
         document = Document.read(path)
-        file = document.parse(PipelineFile)
+        file = document.parse(PipelineFile, PIPELINE)
         _apply(settings or {}, document, file)
-        steps = {name: _read_step(document, name, file) for name in file.jobs}
-        _check_references(document, steps)
-        inputs = _input_values(document, file, steps)
-        _check_required(document, steps, inputs)
-        return cls(path, inputs, tuple(steps[name] for name in _order(document, steps)))
+        steps = {name: step for name in file.jobs if (step := _read_step(document, name, file, here))}
+        _check_references(document, file, steps)
+        _check_outputs(document, file, steps)
+        inputs = _input_values(document, file, steps, here)
+        _check_required(document, file, steps)
+        order = _order(document, steps)
+        return document.sound(cls(path, inputs, tuple(steps[name] for name in order), file.settings.force_rerun))
 
 
 def _apply(settings: Mapping[str, str], document: Document, file: PipelineFile) -> None:
@@ -124,146 +122,151 @@ def _apply(settings: Mapping[str, str], document: Document, file: PipelineFile) 
                 raise ConfigError(f"{document.path}: {key}: there is no such input", hint=_choices(file.inputs))
 
 
-def _read_step(document: Document, name: str, file: PipelineFile) -> Step:
+def _read_step(document: Document, name: str, file: PipelineFile, here: bool) -> Step | None:
+    """One step; None when its component can't be read, which is reported."""
     step = file.jobs[name]
-    field = ("jobs", name)
+    component = _read_component(document, step, "jobs", name)
+    if component is None:
+        return None
+    sources: dict[str, Source] = {}
+    for key, found in step.inputs.items():
+        field = ("jobs", name, "inputs", key)
+        parameter = component.inputs.get(key)
+        if parameter is None:
+            document.report(f"{component.path} has no such input", *field, hint=_choices(component.inputs))
+        elif found != Setting(""):
+            source = read_source(document, found, parameter, here, *field)
+            if source is not None:
+                sources[key] = source
+    outputs = {}
+    for key, found in step.outputs.items():
+        field = ("jobs", name, "outputs", key)
+        if key not in component.outputs:
+            document.report(f"{component.path} has no such output", *field, hint=_choices(component.outputs))
+        elif isinstance(found, str):
+            target = output_binding(found)
+            if target in file.outputs:
+                outputs[key] = target
+            else:
+                document.report(f"{found} is not an output of the pipeline", *field, hint=_choices(file.outputs))
+    return Step(name, component, sources, outputs, step.environment_variables)
+
+
+def _read_component(document: Document, step: StepFile, *field: str) -> Component | None:
+    """The component of a step; None when it can't be read, which is reported."""
     if step.component.startswith("azureml:"):
-        raise document.error(
+        document.report(
             f"{step.component} is registered in Azure ML and can't be read here",
             *field,
             "component",
             hint="name the component's file, relative to the pipeline file",
         )
-    component = Component.read(document.path.parent / step.component.removeprefix("file:"))
-    sources: dict[str, Source] = {}
-    for key, found in step.inputs.items():
-        parameter = component.inputs.get(key)
-        if parameter is None:
-            raise document.error(
-                f"{component.path} has no such input", *field, "inputs", key, hint=_choices(component.inputs)
-            )
-        if found == Setting(""):
-            continue
-        source = _source(document, found, parameter, *field, "inputs", key)
-        if isinstance(source, PipelineInput) and source.name not in file.inputs:
-            raise document.error(
-                f"the pipeline has no input {source.name}", *field, "inputs", key, hint=_choices(file.inputs)
-            )
-        sources[key] = source
-    outputs = {}
-    for key, found in step.outputs.items():
-        if key not in component.outputs:
-            raise document.error(
-                f"{component.path} has no such output", *field, "outputs", key, hint=_choices(component.outputs)
-            )
-        if isinstance(found, str):
-            binding = _BINDING.fullmatch(found)
-            if not binding or binding[4] not in file.outputs:
-                raise document.error(
-                    f"{found} is not an output of the pipeline", *field, "outputs", key, hint=_choices(file.outputs)
-                )
-            outputs[key] = binding[4]
-    return Step(name, component, sources, outputs, step.environment_variables)
-
-
-def _source(document: Document, found: object, parameter: Parameter, *field: str) -> Source:
-    """What feeds one step input: a binding, bare or as the path of a data input, or a literal."""
-    text = found.get("path") if isinstance(found, dict) else found
-    if isinstance(text, str) and "${{" in text:
-        binding = _BINDING.fullmatch(text)
-        if binding and binding[1]:
-            return PipelineInput(binding[1])
-        if binding and binding[2]:
-            return StepOutput(binding[2], binding[3])
-        raise document.error(
-            f"{text} can't be bound to an input",
-            *field,
-            hint="use ${{parent.inputs.NAME}} or ${{parent.jobs.STEP.outputs.NAME}}, with nothing around it",
-        )
-    return _literal(document, found, parameter, *field)
-
-
-def _literal(document: Document, found: object, parameter: Parameter, *field: str) -> Value:
-    """A checked value. A path in the file is relative to the file, a typed one to the working folder."""
+        return None
+    path = document.path.parent / step.component.removeprefix("file:")
+    if not path.is_file():
+        hint = "name the component's file, relative to the pipeline file"
+        document.report(f"{path}: no such file", *field, "component", hint=hint)
+        return None
     try:
-        if isinstance(found, Setting):
-            return _existing(Path.cwd(), found.text) if parameter.is_path else parameter.parse(found.text)
-        if not parameter.is_path:
-            return parameter.check(found)
-        if not isinstance(found, dict) or not isinstance(found.get("path"), str):
-            raise ValueError(f"expected a mapping with type and path, found {found!r}")
-        return _existing(document.path.parent, found["path"])
-    except ValueError as error:
-        raise document.error(str(error), *field, hint=parameter.description or None) from error
+        component = Component.read(path)
+    except DocumentError as error:
+        document.problems.extend(error.problems)
+        return None
+    kind = "parallel" if component.parallel else "command"
+    if step.type and step.type != kind:
+        document.report(f"{path} is a {kind} component", *field, "type", hint=f"write type: {kind}")
+    return component
 
 
-def _existing(folder: Path, text: str) -> str:
-    """The absolute path of a file or folder that `text` names, relative to `folder`. Raises ValueError."""
-    if re.match(r"\w{2,}:", text) and not text.startswith("file:"):
-        raise ValueError(f"{text} is not on this machine; give a local path")
-    path = (folder / text.removeprefix("file:")).absolute()
-    if not path.exists():
-        raise ValueError(f"{path} does not exist")
-    return str(path)
+def _check_references(document: Document, file: PipelineFile, steps: Mapping[str, Step]) -> None:
+    """Report what a step reads that isn't there, or is of another type."""
+    for step in steps.values():
+        for key, source in step.inputs.items():
+            field = ("jobs", step.name, "inputs", key)
+            wanted = step.component.inputs[key]
+            if isinstance(source, PipelineInput) and source.name not in file.inputs:
+                document.report(f"the pipeline has no input {source.name}", *field, hint=_choices(file.inputs))
+            if not isinstance(source, StepOutput):
+                continue
+            if source.step not in file.jobs:
+                document.report(f"there is no step {source.step}", *field, hint=_choices(file.jobs))
+            elif source.step in steps:
+                known = steps[source.step].component.outputs
+                output = known.get(source.output)
+                if output is None:
+                    message = f"step {source.step} has no output {source.output}"
+                    document.report(message, *field, hint=_choices(known))
+                elif output.type != wanted.type:
+                    message = f"{source.output} of step {source.step} is a {output.type}, expected {wanted.type}"
+                    document.report(message, *field, hint=wanted.description or "bind what is of the same type")
 
 
-def _check_references(document: Document, steps: Mapping[str, Step]) -> None:
+def _check_outputs(document: Document, file: PipelineFile, steps: Mapping[str, Step]) -> None:
+    """Report pipeline outputs that no step writes, or two, or one of another type."""
     writers: dict[str, str] = {}
     for step in steps.values():
         for key, name in step.outputs.items():
+            field = ("jobs", step.name, "outputs", key)
             if name in writers:
-                raise document.error(f"{writers[name]} already writes {name}", "jobs", step.name, "outputs", key)
-            writers[name] = f"step {step.name}"
-        for key, source in step.inputs.items():
-            if isinstance(source, StepOutput):
-                field = ("jobs", step.name, "inputs", key)
-                if source.step not in steps:
-                    raise document.error(f"there is no step {source.step}", *field, hint=_choices(steps))
-                known = steps[source.step].component.outputs
-                if source.output not in known:
-                    raise document.error(
-                        f"step {source.step} has no output {source.output}", *field, hint=_choices(known)
-                    )
+                hint = "give each its own output of the pipeline"
+                document.report(f"step {writers[name]} already writes {name}", *field, hint=hint)
+            writers[name] = step.name
+            declared = file.outputs[name]
+            kind = declared.get("type", "uri_folder") if isinstance(declared, Mapping) else "uri_folder"
+            if kind != step.component.outputs[key].type:
+                message = f"expected {step.component.outputs[key].type}, found {kind}"
+                document.report(message, "outputs", name, hint=f"it is what step {step.name} writes as {key}")
+    if len(steps) == len(file.jobs):
+        for name in file.outputs:
+            if name not in writers:
+                document.report("no step writes this output", "outputs", name, hint="bind it to a step, or remove it")
 
 
-def _input_values(document: Document, file: PipelineFile, steps: Mapping[str, Step]) -> dict[str, Value]:
+def _input_values(document: Document, file: PipelineFile, steps: Mapping[str, Step], here: bool) -> dict[str, Value]:
     """The pipeline inputs that have a value, each checked against every component input it is bound to."""
     bound: dict[str, list[Parameter]] = {name: [] for name in file.inputs}
     for step in steps.values():
         for key, source in step.inputs.items():
-            if isinstance(source, PipelineInput):
+            if isinstance(source, PipelineInput) and source.name in bound:
                 bound[source.name].append(step.component.inputs[key])
     values: dict[str, Value] = {}
     for name, found in file.inputs.items():
-        if not bound[name]:
-            raise document.error("no step reads this input", "inputs", name, hint="bind it to a step, or remove it")
+        if not bound[name] and len(steps) == len(file.jobs):
+            document.report("no step reads this input", "inputs", name, hint="bind it to a step, or remove it")
         if found != Setting(""):
             for parameter in bound[name]:
-                values[name] = _literal(document, found, parameter, "inputs", name)
+                value = read_literal(document, found, parameter, here, "inputs", name)
+                if value is not None:
+                    values[name] = value
     return values
 
 
-def _check_required(document: Document, steps: Mapping[str, Step], inputs: Mapping[str, Value]) -> None:
+def _check_required(document: Document, file: PipelineFile, steps: Mapping[str, Step]) -> None:
+    """Report the inputs that nothing feeds."""
     for step in steps.values():
+        given = file.jobs[step.name].inputs
         for key, parameter in step.component.inputs.items():
+            if parameter.default is not None or parameter.optional:
+                continue
             source = step.inputs.get(key)
-            fed = source is not None and (not isinstance(source, PipelineInput) or source.name in inputs)
-            if not fed and parameter.default is None and not parameter.optional:
-                name = source.name if isinstance(source, PipelineInput) else None
-                raise document.error(
-                    f"step {step.name} needs a value for {key}",
-                    *(("inputs", name) if name else ("jobs", step.name, "inputs")),
-                    hint=f"give one with --set inputs.{name}=VALUE" if name else f"bind {key} or write a literal",
-                )
+            if isinstance(source, PipelineInput):
+                if file.inputs.get(source.name) == Setting(""):
+                    hint = f"give one with --set inputs.{source.name}=VALUE"
+                    document.report(f"step {step.name} needs a value for {key}", "inputs", source.name, hint=hint)
+            elif given.get(key, Setting("")) == Setting(""):
+                hint = f"bind {key} or write a literal"
+                document.report(f"step {step.name} needs a value for {key}", "jobs", step.name, "inputs", hint=hint)
 
 
 def _order(document: Document, steps: Mapping[str, Step]) -> list[str]:
-    graph = {name: [source.step for source in step.needs] for name, step in steps.items()}
+    """The steps, each after those it reads from. Where they wait for each other, that is reported."""
+    graph = {name: [source.step for source in step.needs if source.step in steps] for name, step in steps.items()}
     try:
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         circle = " -> ".join(reversed(error.args[1]))
-        raise document.error(f"the steps wait for each other: {circle}", "jobs") from error
+        document.report(f"the steps wait for each other: {circle}", "jobs", hint="let one of them read something else")
+        return list(steps)
 
 
 def _choices(names: Mapping[str, object]) -> str:
