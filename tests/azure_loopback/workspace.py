@@ -32,7 +32,12 @@ class Workspace(Service):
     def __init__(self, computes: tuple[str, ...] = ("gpu-cluster",)) -> None:
         self.resources: dict[str, Resource] = {}
         for compute in computes:
-            self.add(f"computes/{compute}", {"computeType": "AmlCompute", "provisioningState": "Succeeded"})
+            scale = {"minNodeCount": 0, "maxNodeCount": 1, "nodeIdleTimeBeforeScaleDown": "PT120S"}
+            cluster = {"vmSize": "STANDARD_NC4AS_T4_V3", "vmPriority": "Dedicated", "scaleSettings": scale}
+            self.add(
+                f"computes/{compute}",
+                {"computeType": "AmlCompute", "provisioningState": "Succeeded", "properties": cluster},
+            )
         self.add(
             f"datastores/{DATASTORE}",
             {
@@ -95,9 +100,22 @@ class Workspace(Service):
         found = self.resources.get(place)
         return unauthorized(request) or (Response.json(found) if found else missing(place))
 
-    @route("PUT", WORKSPACE + r"/(?P<place>(environments|codes|components|jobs)/[^/]+(/versions/[^/]+)?)")
+    @route("GET", WORKSPACE + r"/computes")
+    def computes(self, request: Request) -> Response:
+        found = [it for place, it in self.resources.items() if place.startswith("computes/")]
+        return unauthorized(request) or Response.json({"value": found})
+
+    @route("PUT", WORKSPACE + r"/(?P<place>(environments|codes|components)/[^/]+/versions/[^/]+)")
     def write(self, request: Request, place: str) -> Response:
         return unauthorized(request) or Response.json(self.add(place, request.json()["properties"]), 201)
+
+    @route("PUT", WORKSPACE + r"/jobs/(?P<name>[^/]+)")
+    def submit(self, request: Request, name: str) -> Response:
+        if refusal := unauthorized(request):
+            return refusal
+        studio = {"jobServiceType": "Studio", "endpoint": f"https://ml.azure.com/runs/{name}?wsid={WORKSPACE_ID}"}
+        given = {"status": "NotStarted", "services": {"Studio": studio}}
+        return Response.json(self.add(f"jobs/{name}", request.json()["properties"] | given), 201)
 
     @route("GET", rf"(?!{WORKSPACE}(/|$)).*")
     def elsewhere(self, request: Request) -> Response:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from lerobot_inference.cli.pipeline import run
+from lerobot_inference.cli.pipeline import run, submit
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(run.run)
+app.command()(submit.submit)
 
 
 @app.callback()
