@@ -18,25 +18,22 @@ resources.instance_count, max_concurrency_per_instance, retry_settings, error th
 from __future__ import annotations
 
 import math
-import re
-import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from lerobot_inference.jobs.component_checks import check_command, check_inputs, check_parallel
 from lerobot_inference.jobs.document import Document
+from lerobot_inference.jobs.keys import COMMAND_COMPONENT, PARALLEL_COMPONENT
+from lerobot_inference.jobs.template import fill, fill_words
 
 type Value = str | int | float | bool
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
-
-_REFERENCE = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
-_OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
-_SHELL_OPERATOR = re.compile(r"[|&;<>]+")
 
 
 class Parameter(BaseModel):
@@ -178,33 +175,31 @@ class Component:
 
     @classmethod
     def read(cls, path: Path) -> Component:
-        """Read and check a component file. Raises ConfigError."""
+        """Read and check a component file. Raises DocumentError about all that is wrong with it."""
         document = Document.read(path)
-        parallel = document.data.get("type") == "parallel"
-        file: ParallelFile | CommandFile = document.parse(ParallelFile) if parallel else document.parse(CommandFile)
-        for name, parameter in file.inputs.items():
-            if parameter.default is not None:
-                try:
-                    parameter.check(parameter.default)
-                except ValueError as error:
-                    raise document.error(str(error), "inputs", name, "default") from error
-        if isinstance(file, ParallelFile):
-            arguments = file.task.program_arguments
-            component = cls(path, file.name, file.inputs, file.outputs, arguments, parallel=file)
-            component._check_parallel(document, file)
-        else:
-            each = file.distribution.process_count_per_instance if file.distribution else 0
-            processes = each * file.resources.instance_count or 1
-            component = cls(path, file.name, file.inputs, file.outputs, file.command, processes)
-        component = replace(component, is_deterministic=file.is_deterministic)
-        try:
-            component._check_command()
-        except ValueError as error:
-            field = ("task", "program_arguments") if component.parallel else ("command",)
-            raise document.error(
-                str(error), *field, hint="a command is one program call with its arguments, and no shell"
-            ) from error
-        return component
+        if document.data.get("type") == "parallel":
+            return document.sound(cls._parallel(document, document.parse(ParallelFile, PARALLEL_COMPONENT)))
+        return document.sound(cls._command(document, document.parse(CommandFile, COMMAND_COMPONENT)))
+
+    @classmethod
+    def _command(cls, document: Document, file: CommandFile) -> Component:
+        check_inputs(document, file.inputs)
+        check_command(document, file, file.command, "command")
+        if not file.command.strip():
+            document.report("is empty", "command", hint="write one program call with its arguments")
+        each = file.distribution.process_count_per_instance if file.distribution else 0
+        processes = each * file.resources.instance_count or 1
+        return cls(
+            document.path, file.name, file.inputs, file.outputs, file.command, processes, None, file.is_deterministic
+        )
+
+    @classmethod
+    def _parallel(cls, document: Document, file: ParallelFile) -> Component:
+        arguments = file.task.program_arguments
+        check_inputs(document, file.inputs)
+        check_command(document, file, arguments, "task", "program_arguments")
+        check_parallel(document, file)
+        return cls(document.path, file.name, file.inputs, file.outputs, arguments, 1, file, file.is_deterministic)
 
     @property
     def entry_script(self) -> Path | None:
@@ -219,9 +214,9 @@ class Component:
         arguments = self.arguments(values, outputs)
         if self.parallel:
             texts = _texts(values, outputs)
-            given = {"--component": str(self.path.absolute()), "--input-data": _fill(self.parallel.input_data, texts)}
+            given = {"--component": str(self.path.absolute()), "--input-data": fill(self.parallel.input_data, texts)}
             if self.parallel.task.append_row_to:
-                given["--append-row-to"] = _fill(self.parallel.task.append_row_to, texts)
+                given["--append-row-to"] = fill(self.parallel.task.append_row_to, texts)
             driver = [word for option in given.items() for word in option]
             return ["python", "-m", "lerobot_inference.jobs.parallel_driver", *driver, "--", *arguments]
         if self.processes > 1:
@@ -235,60 +230,10 @@ class Component:
         The command is split into arguments before anything is put in, so a value is never split, quoted or expanded.
         An optional part is left out when one of its inputs has no value.
         """
-        texts = _texts(values, outputs)
-
-        def kept(part: re.Match[str]) -> str:
-            return part[1] if all(name in texts for name in _REFERENCE.findall(part[1])) else ""
-
-        return [_fill(word, texts) for word in _words(_OPTIONAL.sub(kept, self.command))]
-
-    def _check_parallel(self, document: Document, file: ParallelFile) -> None:
-        """Raise ConfigError unless the input and the output that are named, and the script, exist."""
-        folders = {f"inputs.{name}": name for name, found in self.inputs.items() if found.type == "uri_folder"}
-        if not _is_reference(file.input_data, folders):
-            raise document.error(
-                f"{file.input_data} is no folder that this component takes",
-                "input_data",
-                hint=f"write ${{{{inputs.NAME}}}} with one of: {', '.join(folders.values()) or 'none is a uri_folder'}",
-            )
-        rows = file.task.append_row_to
-        if rows and not _is_reference(rows, [f"outputs.{name}" for name in self.outputs]):
-            raise document.error(f"{rows} is not an output of this component", "task", "append_row_to")
-        if self.entry_script and not self.entry_script.is_file():
-            raise document.error(f"{self.entry_script}: no such file", "task", "entry_script")
-
-    def _check_command(self) -> None:
-        """Raise ValueError unless every reference exists and the command needs no shell."""
-        always = set(_REFERENCE.findall(_OPTIONAL.sub("", self.command)))
-        for name in _REFERENCE.findall(self.command):
-            kind, _, key = name.partition(".")
-            if key not in {"inputs": self.inputs, "outputs": self.outputs}.get(kind, {}):
-                raise ValueError(f"${{{{{name}}}}} is not an input or output of this component")
-            if kind == "inputs" and name in always and self.inputs[key].optional:
-                raise ValueError(f"${{{{{name}}}}} is optional, so it must stand inside $[[ ]]")
-        words = _words(_OPTIONAL.sub(r"\1", self.command))
-        if not words and not self.parallel:
-            raise ValueError("is empty")
-        for word in words:
-            if _SHELL_OPERATOR.fullmatch(word):
-                raise ValueError(f"{word!r} is for a shell")
-
-
-def _words(command: str) -> list[str]:
-    """The command split as a shell would, references without inner blanks."""
-    return shlex.split(_REFERENCE.sub(r"${{\1}}", command))
+        return fill_words(self.command, _texts(values, outputs))
 
 
 def _texts(values: Mapping[str, Value], outputs: Mapping[str, Path]) -> dict[str, str]:
     """What stands for `inputs.x` and `outputs.y`."""
     inputs = {f"inputs.{name}": str(value) for name, value in values.items()}
     return inputs | {f"outputs.{name}": str(path) for name, path in outputs.items()}
-
-
-def _is_reference(text: str, names: Collection[str]) -> bool:
-    found = _REFERENCE.fullmatch(text)
-    return found is not None and found[1] in names
-
-
-def _fill(word: str, texts: Mapping[str, str]) -> str:
-    return _REFERENCE.sub(lambda found: texts[found[1]], word)
