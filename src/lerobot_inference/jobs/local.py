@@ -1,4 +1,4 @@
-"""Run a pipeline file on this machine: one process a step, one folder a run.
+"""Run a pipeline file on this machine, one step after the other, one folder a run.
 
 runs/<run>/run.json              RunRecord
 runs/<run>/<step>/<output>/      what a step wrote
@@ -8,44 +8,65 @@ runs/<run>/outputs/<name>        links to what the pipeline gives
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from lerobot_inference.errors import UsageError
 from lerobot_inference.files import storage_errors
+from lerobot_inference.jobs.binding import PipelineInput, StepOutput
+from lerobot_inference.jobs.cache import CACHE_FOLDER, Cache, Fingerprint
 from lerobot_inference.jobs.component import Value
-from lerobot_inference.jobs.pipeline import Pipeline, PipelineInput, Step, StepOutput
+from lerobot_inference.jobs.pipeline import Pipeline, Step
+from lerobot_inference.jobs.process import Processes
 from lerobot_inference.jobs.record import INTERRUPTED_EXIT_CODE, RUN_FILE, RunRecord, State, StepRecord
 
 LOG_FILE = "log.txt"
 OUTPUTS_FOLDER = "outputs"
-HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-# Steps run the same interpreter and installation as this, whatever PATH says.
-PROGRAMS = {"lerobot-inference": [sys.executable, "-m", "lerobot_inference"], "python": [sys.executable]}
-GRACE_S = 5.0  # how long a stopped step may take to clean up before the next, harder signal
 
 type Observer = Callable[[RunRecord], None]
+
+
+class Runner(Protocol):
+    """How a step's command is run: as a process, or in a container."""
+
+    def program(self, step: Step) -> str:
+        """What names all the code that the command runs: two equal ones do the same."""
+
+    def run(self, step: Step, planned: StepRecord, printed: BinaryIO) -> int:
+        """Run a step to its end and return its exit code. printed: gets what it prints.
+
+        Nothing of it is left running, whatever raises, KeyboardInterrupt too.
+        """
 
 
 def unobserved(record: RunRecord) -> None:
     """The Observer that does nothing."""
 
 
-def run_pipeline(pipeline: Pipeline, folder: Path, observe: Observer = unobserved) -> RunRecord:
+def run_pipeline(
+    pipeline: Pipeline,
+    folder: Path,
+    observe: Observer = unobserved,
+    runner: Runner | None = None,
+    cache: Path = CACHE_FOLDER,
+    force_rerun: bool = False,
+) -> RunRecord:
     """Run every step, in order, in the caller's working folder; stop at the first that fails.
 
-    folder: new, or that of an earlier run, which is replaced. observe: told of every change of state.
+    A deterministic step that has run before with the same inputs is not run: what it wrote then is copied.
+
+    folder: new, or that of an earlier run, which is replaced. observe: told of every change of state. runner:
+    processes when not given. cache: where outputs are kept for later runs. force_rerun: reuse none.
     Returns the finished record, whose exit code is that of the failed step, or 130 after Ctrl-C.
     Raises UsageError when the folder holds something else, StorageError when it can't be written.
     """
     record = plan(pipeline, folder.absolute())
+    forced = force_rerun or pipeline.force_rerun
+    run = _Run(record, runner or Processes(), Cache(cache), forced, observe)
     with storage_errors(folder):
         _clear(folder)
         record.start()
@@ -53,18 +74,18 @@ def run_pipeline(pipeline: Pipeline, folder: Path, observe: Observer = unobserve
             if record.exit_code is not None:
                 planned.state = State.SKIPPED
                 continue
-            planned.start()
-            _tell(record, observe)
-            exit_code = _run_step(step, planned)
-            planned.end(exit_code)
-            if exit_code:
-                record.end(exit_code)
+            try:
+                run.perform(step, planned)
+            except KeyboardInterrupt:
+                planned.end(INTERRUPTED_EXIT_CODE)
+            if planned.exit_code:
+                record.end(planned.exit_code)
             else:
                 _publish(record, step, planned)
-            _tell(record, observe)
+            run.tell()
         if record.exit_code is None:
             record.end(0)
-        _tell(record, observe)
+        run.tell()
     return record
 
 
@@ -76,11 +97,13 @@ def plan(pipeline: Pipeline, folder: Path) -> RunRecord:
     steps = []
     for step in pipeline.steps:
         own = {name: outputs[step.name, name] for name in step.component.outputs}
+        values = step_values(pipeline, step, outputs)
         steps.append(
             StepRecord(
                 name=step.name,
                 component=step.component.name,
-                command=step.component.argv(_values(pipeline, step, outputs), own),
+                command=step.component.argv(values, own),
+                inputs=values,
                 outputs={name: str(path) for name, path in own.items()},
                 log=str(folder / step.name / LOG_FILE),
             )
@@ -104,7 +127,7 @@ def log_tail(log: Path, lines: int) -> list[str]:
         return file.read().decode(errors="replace").splitlines()[-lines:]
 
 
-def _values(pipeline: Pipeline, step: Step, outputs: Mapping[tuple[str, str], Path]) -> dict[str, Value]:
+def step_values(pipeline: Pipeline, step: Step, outputs: Mapping[tuple[str, str], Path]) -> dict[str, Value]:
     """What a step's inputs hold in this run; an optional input without a value is left out."""
     values = {name: p.default for name, p in step.component.inputs.items() if p.default is not None}
     for name, source in step.inputs.items():
@@ -117,54 +140,51 @@ def _values(pipeline: Pipeline, step: Step, outputs: Mapping[tuple[str, str], Pa
     return values
 
 
-def _run_step(step: Step, planned: StepRecord) -> int:
-    """Run one step to its end and return its exit code."""
-    program, *arguments = planned.command
-    log = Path(planned.log)
-    log.parent.mkdir(parents=True)
-    for name, output in step.component.outputs.items():
-        if output.type == "uri_folder":  # Azure ML makes it too
-            Path(planned.outputs[name]).mkdir()
-    with log.open("wb") as printed:
+@dataclass(frozen=True)
+class _Run:
+    """A run under way."""
+
+    record: RunRecord
+    runner: Runner
+    cache: Cache
+    force_rerun: bool
+    observe: Observer
+
+    def perform(self, step: Step, planned: StepRecord) -> None:
+        """Run one step to its end, or reuse what an equal one wrote."""
+        planned.start()
+        Path(planned.log).parent.mkdir(parents=True)
+        planned.program = self.runner.program(step)
+        deterministic = step.component.is_deterministic
+        fingerprint = self.cache.fingerprint(step, planned) if deterministic else None
         try:
-            process = subprocess.Popen(
-                [*PROGRAMS.get(program, [program]), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-                env=_environment(step),
-                process_group=0,  # Ctrl-C comes to us alone, and we end the step with everything it started
-            )
-        except OSError as error:
-            printed.write(f"{program} can't be run: {error.strerror}\n".encode())
-            return 127
-        try:
-            exit_code = process.wait()
-        except KeyboardInterrupt:
-            _end(process)
-            return INTERRUPTED_EXIT_CODE
-    return exit_code if exit_code >= 0 else 128 - exit_code
+            planned.reason = f"same inputs as {self._reuse(fingerprint, planned)}"
+            planned.reuse()
+        except LookupError as why:
+            planned.reason = str(why)
+            self.tell()
+            planned.end(self._execute(step, planned))
+            if fingerprint and not planned.exit_code:
+                self.cache.keep(fingerprint, planned, Path(self.record.folder).name)
 
+    def tell(self) -> None:
+        """Record what has changed and show it."""
+        self.record.save()
+        self.observe(self.record)
 
-def _environment(step: Step) -> dict[str, str]:
-    """The caller's environment and the step's own; a step that works offline is given no Hub token."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **step.environment}
-    if step.environment.get("HF_HUB_OFFLINE") == "1":
-        for token in HUB_TOKENS:
-            environment.pop(token, None)
-    return environment
+    def _reuse(self, fingerprint: Fingerprint | None, planned: StepRecord) -> str:
+        if fingerprint is None:
+            raise LookupError("not deterministic")
+        if self.force_rerun:
+            raise LookupError("a rerun was asked for")
+        return self.cache.restore(fingerprint, planned)
 
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a step and everything it started: ask, insist, force."""
-    for order in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, order)
-        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.wait(GRACE_S)
-            break
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    def _execute(self, step: Step, planned: StepRecord) -> int:
+        for name, output in step.component.outputs.items():
+            if output.type == "uri_folder":  # Azure ML makes it too
+                Path(planned.outputs[name]).mkdir()
+        with Path(planned.log).open("wb") as printed:
+            return self.runner.run(step, planned, printed)
 
 
 def _clear(folder: Path) -> None:
@@ -183,8 +203,3 @@ def _publish(record: RunRecord, step: Step, planned: StepRecord) -> None:
         link.parent.mkdir(exist_ok=True)
         link.symlink_to(Path("..") / step.name / output)
         record.outputs[name] = planned.outputs[output]
-
-
-def _tell(record: RunRecord, observe: Observer) -> None:
-    record.save()
-    observe(record)

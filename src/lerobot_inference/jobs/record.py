@@ -21,6 +21,7 @@ class State(StrEnum):
     WAITING = "waiting"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
+    CACHED = "cached"
     FAILED = "failed"
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
@@ -46,6 +47,11 @@ class Timed(BaseModel):
         self.state, self.exit_code = states.get(exit_code, State.FAILED), exit_code
         self.seconds = round(self.elapsed_s, 3)
 
+    def reuse(self) -> None:
+        """It need not run: an earlier one did the very same."""
+        self.end(0)
+        self.state = State.CACHED
+
     @property
     def elapsed_s(self) -> float:
         """Seconds it took, or has taken so far."""
@@ -55,13 +61,19 @@ class Timed(BaseModel):
 
 
 class StepRecord(Timed):
-    """One step. outputs: output -> folder or file; log: what the step printed."""
+    """One step. inputs: those that have a value; outputs: output -> folder or file; log: what the step printed.
+
+    program: digest of the code that it ran, or id of its image; reason: why it ran, or whose outputs it reuses.
+    """
 
     name: str
     component: str
     command: list[str]
+    inputs: dict[str, Value]
     outputs: dict[str, str]
     log: str
+    program: str = ""
+    reason: str = ""
 
 
 class RunRecord(Timed):

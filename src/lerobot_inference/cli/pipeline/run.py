@@ -15,15 +15,18 @@ from rich.text import Text
 
 from lerobot_inference.cli.console import console, errors, print_json
 from lerobot_inference.cli.pipeline.settings import SettingsOption, parse_settings
+from lerobot_inference.jobs.containers import Containers
 from lerobot_inference.jobs.local import Observer, log_tail, new_folder, run_pipeline
 from lerobot_inference.jobs.pipeline import Pipeline
-from lerobot_inference.jobs.record import RunRecord, State
+from lerobot_inference.jobs.process import Processes
+from lerobot_inference.jobs.record import RunRecord, State, StepRecord
 
 FAILED_LOG_LINES = 20
 STYLES = {
     State.WAITING: "dim",
     State.RUNNING: "bold blue",
     State.SUCCEEDED: "green",
+    State.CACHED: "cyan",
     State.FAILED: "bold red",
     State.SKIPPED: "dim",
     State.INTERRUPTED: "yellow",
@@ -36,13 +39,16 @@ def run(
     output: Annotated[
         Path | None, typer.Option(help="Folder of this run; runs/<pipeline>-<time> when not given.")
     ] = None,
+    docker: Annotated[bool, typer.Option(help="Run each step in its own image instead of as a process.")] = False,
+    force_rerun: Annotated[bool, typer.Option(help="Run every step, whatever earlier runs wrote.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record of the run as JSON.")] = False,
 ) -> None:
-    """Run the steps of a pipeline file here, one process each, and keep their outputs and logs."""
+    """Run the steps of a pipeline file here and keep their outputs and logs; what nothing has changed for is reused."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled job ends its step, as Ctrl-C does
     plan = Pipeline.read(file, parse_settings(settings))
+    runner = Containers.prepare(plan, lambda line: errors.print(line, soft_wrap=True)) if docker else Processes()
     with _display() as observe:
-        record = run_pipeline(plan, output or new_folder(file), observe)
+        record = run_pipeline(plan, output or new_folder(file), observe, runner, force_rerun=force_rerun)
     if as_json:
         print_json(record)
     else:
@@ -73,11 +79,12 @@ class _Lines:
             if step.state not in (State.WAITING, self._shown.get(step.name)):
                 self._shown[step.name] = step.state
                 took = "" if step.seconds is None else f" after {step.seconds:.1f} s"
-                errors.print(f"{step.name} ({number}/{len(record.steps)}): {step.state}{took}")
+                why = f" ({step.reason})" if step.state in (State.RUNNING, State.CACHED) else ""
+                errors.print(f"{step.name} ({number}/{len(record.steps)}): {step.state}{took}{why}", soft_wrap=True)
 
 
 class _LiveTable:
-    """Every step with its state and time; the running one with the last line that it printed."""
+    """Every step with its state, its time and why it ran or didn't; the running one with the last that it printed."""
 
     def __init__(self) -> None:
         self._record: RunRecord | None = None
@@ -89,10 +96,16 @@ class _LiveTable:
         table = Table("step", "state", "time", "", box=None)
         for step in self._record.steps if self._record else []:
             time = f"{step.elapsed_s:.1f} s" if step.started else ""
-            last = log_tail(Path(step.log), 1) if step.state is State.RUNNING and Path(step.log).exists() else []
-            said = Text.from_ansi(last[0] if last else "", style="dim", no_wrap=True, overflow="ellipsis")
+            said = Text.from_ansi(_last_line(step), style="dim", no_wrap=True, overflow="ellipsis")
             table.add_row(step.name, Text(step.state, style=STYLES[step.state]), Text(time, justify="right"), said)
         return table
+
+
+def _last_line(step: StepRecord) -> str:
+    """What a running step printed last; else, or as long as it has printed nothing, why it is run or reused."""
+    log = Path(step.log)
+    last = log_tail(log, 1) if step.state is State.RUNNING and log.exists() else []
+    return last[0] if last else step.reason
 
 
 def _print_paths(record: RunRecord) -> None:
