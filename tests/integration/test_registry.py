@@ -20,8 +20,9 @@ from lerobot_inference.evaluation.rules import GateRules, default_rules
 from lerobot_inference.files import sha256_file
 from lerobot_inference.registry import Candidate, Registration, register
 from lerobot_inference.registry.mlflow import MlflowRegistry
-from lerobot_inference.registry.register import shortened, verify_registered
-from lerobot_inference.tracking import DEFAULT_EXPERIMENT, connect
+from lerobot_inference.registry.register import verify_registered
+from lerobot_inference.tracking import DEFAULT_EXPERIMENT, connect, open_run
+from lerobot_inference.tracking.run import shortened
 
 LENGTHS = (12, 10, 14, 8, 11)
 
@@ -144,9 +145,9 @@ def test_a_first_policy_that_fails_the_gate_is_registered_but_no_champion(
 
 
 def test_a_reason_longer_than_a_tag_may_be_is_cut_with_an_ellipsis() -> None:
-    assert shortened("short") == "short"
-    assert shortened("x" * 1000) == "x" * 1000
-    assert shortened("x" * 1001) == "x" * 999 + "…"
+    assert shortened("short", 1000) == "short"
+    assert shortened("x" * 1000, 1000) == "x" * 1000
+    assert shortened("x" * 1001, 1000) == "x" * 999 + "…"
 
 
 # The champion's own evaluation
@@ -195,7 +196,7 @@ def test_a_champion_of_an_older_schema_or_with_results_of_other_files_is_kept_an
 def test_a_champion_that_something_else_registered_is_kept(evaluated: Callable[..., Candidate], tmp_path: Path) -> None:
     store = connect()
     registry = MlflowRegistry(store)
-    with store.run("foreign", "run") as run:
+    with open_run(store, "foreign", "run") as run:
         store.client.log_text(run.id, "weights", "model/model.txt")
         registry.promote("foreign", registry.add("foreign", f"{run.artifact_uri}/model", run.id, {}))
     verdict = register(evaluated(0.0015), default_rules(), "foreign", DEFAULT_EXPERIMENT, tmp_path).gate
@@ -283,20 +284,20 @@ def test_a_champion_that_moves_while_the_policy_is_uploaded_is_not_replaced_unju
 def test_results_of_another_policy_are_refused(
     checkpoint_factory: Callable[..., Path], evaluated: Callable[..., Candidate]
 ) -> None:
-    folder = evaluated(0.0015).results_folder
+    candidate = evaluated(0.0015)
     with pytest.raises(ConfigError, match=r"these results are of another policy: model\.safetensors"):
-        Candidate.open(checkpoint_factory(seed=1), folder, folder)
+        Candidate.open(checkpoint_factory(seed=1), candidate.results_folder, candidate.report)
 
 
 def test_a_policy_whose_statistics_changed_after_the_evaluation_is_refused(
     checkpoint: Path, evaluated: Callable[..., Candidate], tmp_path: Path
 ) -> None:
-    folder = evaluated(0.0015).results_folder
+    candidate = evaluated(0.0015)
     policy = Path(shutil.copytree(checkpoint, tmp_path / "policy"))
     config = policy / "config.json"
     config.write_text(config.read_text() + "\n")
     with pytest.raises(ConfigError, match=r"another policy: config\.json"):
-        Candidate.open(policy, folder, folder)
+        Candidate.open(policy, candidate.results_folder, candidate.report)
 
 
 def test_a_missing_policy_or_report_is_named(

@@ -23,7 +23,7 @@ from lerobot_inference.evaluation.rules import GateRules, default_rules
 from lerobot_inference.registry import Candidate, Registration, register
 from lerobot_inference.registry.base import ModelRegistry
 from lerobot_inference.registry.mlflow import AzureMlRegistry, MlflowRegistry, open_registry
-from lerobot_inference.tracking import Store, connect
+from lerobot_inference.tracking import Store, connect, open_run
 
 LENGTHS = (12, 10, 14, 8, 11)
 STRICT = GateRules(max={"aggregate_mae": 1e-9})
@@ -224,6 +224,6 @@ def test_of_two_champions_that_a_crash_left_the_newer_one_counts_until_the_next_
 
 def add(store: Store, model: str, folder: Path) -> str:
     """Register a run's artifacts under a name, whatever they are."""
-    with store.run("plain", "run") as run:
+    with open_run(store, "plain", "run") as run:
         store.client.log_text(run.id, "weights", "model/model.txt")
         return open_registry(store).add(model, f"{run.artifact_uri}/model", run.id, {"folder": folder.name})

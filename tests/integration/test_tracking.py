@@ -10,7 +10,7 @@ from results_factory import write_results
 
 from lerobot_inference.errors import ServiceError
 from lerobot_inference.evaluation.results import EvalResults, PerturbedResult
-from lerobot_inference.tracking import Store, connect, has_store, log_evaluation
+from lerobot_inference.tracking import Evaluation, Store, connect, has_store, log_evaluation, open_run
 from lerobot_inference.tracking.log import metric_names, run_metrics
 
 
@@ -42,7 +42,7 @@ def perturbed(results: EvalResults) -> PerturbedResult:
 
 
 def test_the_default_store_is_sqlite_under_the_working_directory(store: Store, workplace: Path) -> None:
-    with store.run("where", "run") as run:
+    with open_run(store, "where", "run") as run:
         pass
     assert store.uri == f"sqlite:///{workplace}/mlruns/mlflow.db"
     assert run.artifact_uri.startswith((workplace / "mlruns" / "artifacts").as_uri())
@@ -52,8 +52,8 @@ def test_a_run_holds_the_params_metrics_and_artifacts_of_the_contract(
     store: Store, evaluated: tuple[EvalResults, Path]
 ) -> None:
     results, folder = evaluated
-    with store.run("contract", "run") as run:
-        log_evaluation(run, results, folder, folder)
+    with open_run(store, "contract", "run") as run:
+        log_evaluation(run, Evaluation(results, folder, folder))
     logged = store.client.get_run(run.id)
     assert logged.info.status == "FINISHED"
     assert logged.data.params == {
@@ -135,8 +135,8 @@ def test_the_report_is_an_artifact_where_there_is_one(
     results, folder = evaluated
     report = Path(shutil.copytree(folder, tmp_path / "report"))
     (report / "report.html").write_text("<!doctype html><title>report</title>")
-    with store.run("report", "run") as run:
-        log_evaluation(run, results, folder, report)
+    with open_run(store, "report", "run") as run:
+        log_evaluation(run, Evaluation(results, folder, report))
     fetched = store.fetch_artifact(run.id, "report.html", tmp_path)
     assert fetched is not None
     assert fetched.read_text().startswith("<!doctype html>")
@@ -155,13 +155,13 @@ def test_only_the_first_fifty_episodes_get_metrics_of_their_own(tmp_path: Path) 
 def test_joint_names_become_names_that_mlflow_takes(store: Store) -> None:
     names = metric_names(["elbow", "左 joint", "右 joint", "a=b"])
     assert names == ["elbow", "__joint_1", "__joint_2", "a_b"]
-    with store.run("names", "run") as run:
+    with open_run(store, "names", "run") as run:
         for name in names:
             store.client.log_metric(run.id, f"ep0_mae_{name}", 1.0)
 
 
 def test_a_run_whose_work_raises_ends_failed(store: Store) -> None:
-    with pytest.raises(ZeroDivisionError), store.run("failing", "run") as run:
+    with pytest.raises(ZeroDivisionError), open_run(store, "failing", "run") as run:
         raise ZeroDivisionError
     assert store.client.get_run(run.id).info.status == "FAILED"
 
@@ -188,7 +188,7 @@ def test_a_server_that_is_not_there_is_a_service_error_without_the_password(monk
         port = closed.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://robot:hunter2@127.0.0.1:{port}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(ServiceError) as caught, connect().run("unreachable", "run"):
+    with pytest.raises(ServiceError) as caught, open_run(connect(), "unreachable", "run"):
         pass
     assert f"http://127.0.0.1:{port}" in caught.value.message
     assert "hunter2" not in caught.value.message

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import typer
 from rich.text import Text
 
-from lerobot_inference.cli import doctor, download, evaluate, export, gate, pipeline, plot, register, sim
+from lerobot_inference.cli import doctor, download, evaluate, export, gate, pipeline, plot, register, sim, tracking
 from lerobot_inference.cli.console import errors
 from lerobot_inference.errors import LerobotInferenceError
 
@@ -25,6 +25,7 @@ app.command()(plot.plot)
 app.command()(register.register)
 app.command()(export.export)
 app.add_typer(pipeline.app, name="pipeline", help="Run a pipeline file on this machine.")
+app.add_typer(tracking.app, name="tracking", help="Log evaluations to MLflow.")
 app.add_typer(sim.app, name="sim", help="The simulated cell: record a dataset, train a policy, close the loop.")
 app.command()(doctor.doctor)
 

@@ -34,7 +34,7 @@ class ModelRegistry(Protocol):
         """The champion; None when there is none."""
 
     def add(self, model: str, source: str, run_id: str, tags: Mapping[str, str]) -> str:
-        """Register the artifacts at `source`, logged by run `run_id`, and return the new version."""
+        """Register the artifacts at `source`, logged by run `run_id`, and return the version: one for each run."""
 
     def get(self, model: str, version: str) -> ModelVersion:
         """One version, as it can be found now."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from lerobot_inference.registry.base import CHAMPION, ModelRegistry, ModelVersion
 from lerobot_inference.tracking import Store
@@ -14,14 +13,13 @@ from lerobot_inference.tracking import Store
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as Entity
 
-AZURE_SCHEME = "azureml"
 STAGE_TAG = "stage"
 RETIRED = "retired"
 
 
 def open_registry(store: Store) -> ModelRegistry:
     """The registry of a store, by the scheme of its address."""
-    return AzureMlRegistry(store) if urlsplit(store.uri).scheme == AZURE_SCHEME else MlflowRegistry(store)
+    return AzureMlRegistry(store) if store.is_azure else MlflowRegistry(store)
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,14 @@ class _Versions:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-            return str(client.create_model_version(model, source, run_id, tags=dict(tags)).version)
+            entity = self.store.make_once(
+                find=lambda: next((found for found in self._entities(model) if found.run_id == run_id), None),
+                make=lambda: client.create_model_version(model, source, run_id, tags=dict(tags)),
+            )
+            for key, value in tags.items():
+                if entity.tags.get(key) != value:
+                    client.set_model_version_tag(model, entity.version, key, value)
+        return str(entity.version)
 
     def get(self, model: str, version: str) -> ModelVersion:
         """See ModelRegistry."""
@@ -55,6 +60,16 @@ class _Versions:
         with self.store.errors():
             uri = self.store.client.get_model_version_download_uri(model, version)
             return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.store.uri))
+
+    def _entities(self, model: str) -> Iterator[Entity]:
+        """Every version, page by page. Raises MlflowException."""
+        token = None
+        while True:
+            page = self.store.client.search_model_versions(f"name='{model}'", page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
 
 
 @dataclass(frozen=True)
@@ -96,14 +111,8 @@ class AzureMlRegistry(_Versions):
                     client.set_model_version_tag(model, found.version, STAGE_TAG, RETIRED)
 
     def _champions(self, model: str) -> Iterator[ModelVersion]:
-        token = None
-        while True:
-            with self.store.errors():
-                page = self.store.client.search_model_versions(f"name='{model}'", page_token=token)
-            yield from (version for version in map(_told, page) if version.tags.get(STAGE_TAG) == CHAMPION)
-            token = page.token
-            if not token:
-                return
+        with self.store.errors():
+            yield from (found for found in map(_told, self._entities(model)) if found.tags.get(STAGE_TAG) == CHAMPION)
 
 
 def _told(entity: Entity) -> ModelVersion:

@@ -14,13 +14,24 @@ from lerobot_inference.errors import CheckpointError, ConfigError, ServiceError
 from lerobot_inference.evaluation.gate import VERDICT_FILE, GateVerdict, judge
 from lerobot_inference.evaluation.provenance import require_evaluated
 from lerobot_inference.evaluation.results import EvalResults, Interval
-from lerobot_inference.evaluation.results_folder import load_predictions, load_results
 from lerobot_inference.evaluation.rules import GateRules
 from lerobot_inference.records import Record, first_problem, save_record
 from lerobot_inference.registry.base import ModelRegistry, check_model_name
 from lerobot_inference.registry.judge import SHA256_TAG, evaluated_by, find_champion
 from lerobot_inference.registry.mlflow import open_registry
-from lerobot_inference.tracking import REPORT_FILE, Run, connect, log_evaluation
+from lerobot_inference.tracking import (
+    REPORT_FILE,
+    TRACKING_FILE,
+    Evaluation,
+    Run,
+    Store,
+    TrackingRecord,
+    Upload,
+    connect,
+    log_evaluation,
+    open_run,
+)
+from lerobot_inference.tracking.run import shortened
 from lerobot_inference.types import Progress, silent
 
 REGISTRATION_FILE = "registration.json"
@@ -75,15 +86,21 @@ class Candidate:
 
         Raises CheckpointError, or ConfigError naming the file and what doesn't fit.
         """
-        checkpoint, loaded = Checkpoint.open(policy), load_results(results)
-        for episode in loaded.per_episode:
-            load_predictions(results, loaded, episode)
-        require_evaluated(checkpoint, loaded, results)
-        if not (report / "plots" / "aggregate_summary.png").is_file():
-            raise ConfigError(
-                f"{report / 'plots'}: no plots", hint=f"draw them: lerobot-inference plot --results {results}"
-            )
-        return cls(checkpoint, loaded, results, report)
+        checkpoint, evaluation = Checkpoint.open(policy), Evaluation.open(results, report)
+        require_evaluated(checkpoint, evaluation.results, results)
+        return cls(checkpoint, evaluation.results, results, report)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What is logged of it."""
+        return Evaluation(self.results, self.results_folder, self.report)
+
+
+@dataclass
+class _Standing:
+    """How far a registration has come, for the message of the error that ends it."""
+
+    text: str = "the policy is not registered"
 
 
 def register(
@@ -97,36 +114,73 @@ def register(
 ) -> Registration:
     """Register the candidate whatever the verdict; only `promote` makes it champion. Write registration.json.
 
+    A registration that an outage ended goes on in the same run, with the same version, where `output` is the same.
     champion_results: an evaluation of the champion on the same episodes; the one it was registered with when None.
 
     Raises UsageError for a bad model name, ConfigError for results that are not the champion's, ServiceError when
     MLflow can't be reached or what was registered isn't there afterwards, StorageError.
     """
     check_model_name(model_name)
-    checkpoint, results = candidate.checkpoint, candidate.results
+    record = _record(candidate, model_name, experiment, output)
+    record.save(output)
+    standing = _Standing()
+    try:
+        return _register(candidate, rules, record, output, progress, champion_results, standing)
+    except ServiceError as error:
+        hint = f"{standing.text}; register goes on from there: {output / TRACKING_FILE} knows the run"
+        raise ServiceError(error.message, hint=f"{error.hint}\n       {hint}" if error.hint else hint) from error
+
+
+def is_registered(folder: Path, run_id: str | None) -> bool:
+    """Whether `folder` holds the registration of what this run logged. Raises ConfigError."""
+    return (folder / REGISTRATION_FILE).is_file() and Registration.load(folder).run_id == run_id
+
+
+def _record(candidate: Candidate, model_name: str, experiment: str, output: Path) -> TrackingRecord:
+    """The record of the registration that `output` holds unfinished, else that of a new one."""
+    record, earlier = TrackingRecord.of(candidate.evaluation, experiment, model_name), TrackingRecord.find(output)
+    return record if earlier and is_registered(output, earlier.run_id) else record.continuing(earlier)
+
+
+def _register(
+    candidate: Candidate,
+    rules: GateRules,
+    record: TrackingRecord,
+    output: Path,
+    progress: Progress,
+    champion_results: Path | None,
+    standing: _Standing,
+) -> Registration:
+    checkpoint, model_name = candidate.checkpoint, record.model_name or ""
     store = connect()
     registry = open_registry(store)
-    champion = evaluated_by(find_champion(store, registry, model_name), champion_results, model_name)
-    verdict = judge(results, rules, champion)
-    with store.run(experiment, results.job_name) as run:
+    verdict = _judge(candidate, rules, record, output, store, registry, champion_results)
+    save_record(verdict, output / VERDICT_FILE)
+    with open_run(store, record.experiment, candidate.results.job_name, record.key, record.run_id) as run:
+        record = record.at(run, "pending")
+        record.save(output)
         progress("register: log the evaluation", 0, STAGES)
-        log_evaluation(run, results, candidate.results_folder, candidate.report)
+        log_evaluation(run, candidate.evaluation, progress)
         progress("register: upload the policy", 1, STAGES)
-        _upload(run, checkpoint, verdict)
+        run.log_files([Upload(checkpoint.folder / name, MODEL_ARTIFACT) for name in checkpoint.file_hashes])
+        run.log_files([Upload(output / VERDICT_FILE)])
         source = f"{run.artifact_uri}/{MODEL_ARTIFACT}"
         tags = registration_tags(candidate, verdict, run)
+        standing.text = "it is not known whether the policy is registered"
         version = registry.add(model_name, source, run.id, tags)
+        standing.text = f"model {model_name} version {version} is registered, the champion was not moved"
         progress("register: fetch it back and compare", 2, STAGES)
         verify_registered(registry, model_name, version, checkpoint.file_hashes, tags)
         if verdict.verdict == "promote":
-            _promote(registry, model_name, version, verdict.champion)
+            _promote(registry, model_name, version, verdict.champion, standing)
         progress("register: done", STAGES, STAGES)
+    record.at(run, "complete").save(output)
     registration = Registration(
         gate=verdict,
         model_name=model_name,
         version=version,
         champion_before=verdict.champion,
-        experiment=experiment,
+        experiment=run.experiment,
         run_id=run.id,
         tracking_uri=store.shown_uri,
         model_uri=f"models:/{model_name}/{version}",
@@ -134,6 +188,24 @@ def register(
     )
     save_record(registration, output / REGISTRATION_FILE)
     return registration
+
+
+def _judge(
+    candidate: Candidate,
+    rules: GateRules,
+    record: TrackingRecord,
+    output: Path,
+    store: Store,
+    registry: ModelRegistry,
+    champion_results: Path | None,
+) -> GateVerdict:
+    """The verdict on a candidate; on one that its run already made champion, the one that did so."""
+    model = record.model_name or ""
+    if record.run_id is not None:
+        champion = registry.champion(model)
+        if champion is not None and champion.run_id == record.run_id:
+            return GateVerdict.load(output)
+    return judge(candidate.results, rules, evaluated_by(find_champion(store, registry, model), champion_results, model))
 
 
 def verify_registered(
@@ -181,40 +253,32 @@ def registration_tags(candidate: Candidate, verdict: GateVerdict, run: Run) -> d
         "skill": "none" if skill is None else repr(skill),
         "skill_interval": _ends(intervals.skill if intervals else None),
         "verdict": verdict.verdict,
-        "verdict_reason": shortened(verdict.reason),
+        "verdict_reason": shortened(verdict.reason, LONGEST_TAG),
         "report": f"{run.artifact_uri}/{report}",
         "run_id": run.id,
     } | {f"{SHA256_TAG}{name}": sha256 for name, sha256 in candidate.checkpoint.file_hashes.items()}
 
 
-def shortened(text: str, longest: int = LONGEST_TAG) -> str:
-    """The text, cut with an ellipsis where it is longer than a tag's value may be; verdict.json holds it whole."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def _promote(registry: ModelRegistry, model: str, version: str, judged_against: str | None) -> None:
+def _promote(
+    registry: ModelRegistry, model: str, version: str, judged_against: str | None, standing: _Standing
+) -> None:
     """Make a version the champion, if that is still the one that it was judged against, and see that it is."""
 
-    def require(expected: str | None, when: str) -> None:
+    def require(expected: tuple[str | None, ...], when: str) -> None:
         found = registry.champion(model)
         now = found.version if found else None
-        if now != expected:
+        if now not in expected:
             raise ServiceError(
                 f"model {model} version {version} was registered, but {when} the champion is {now or 'none'}, "
-                f"expected {expected or 'none'}",
+                f"expected {expected[0] or 'none'}",
                 hint="another registration moved the champion at the same time: register again",
             )
 
-    require(judged_against, "before its promotion")
+    require((judged_against, version), "before its promotion")
+    standing.text = f"model {model} version {version} is registered; it is not known whether it is champion"
     registry.promote(model, version)
-    require(version, "after its promotion")
-
-
-def _upload(run: Run, checkpoint: Checkpoint, verdict: GateVerdict) -> None:
-    with run.store.errors():
-        for name in checkpoint.file_hashes:
-            run.store.client.log_artifact(run.id, str(checkpoint.folder / name), MODEL_ARTIFACT)
-        run.store.client.log_text(run.id, verdict.model_dump_json(indent=2), VERDICT_FILE)
+    require((version,), "after its promotion")
+    standing.text = f"model {model} version {version} is registered and champion"
 
 
 def _ends(interval: Interval | None) -> str:

@@ -3,44 +3,66 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Sequence
-from itertools import batched
+from dataclasses import dataclass
 from pathlib import Path
 
+from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.predictions import predictions_path
 from lerobot_inference.evaluation.results import PREDICTIONS_FOLDER, RESULTS_FILE, EvalResults, ProtocolResult
-from lerobot_inference.tracking.store import Run
+from lerobot_inference.evaluation.results_folder import load_predictions, load_results
+from lerobot_inference.tracking.run import Point, Run, Upload
+from lerobot_inference.types import Progress, silent
 
 REPORT_FILE = "report.html"
+PLOTS_FOLDER = "plots"
 MOST_EPISODES = 50
 """Episodes that get metrics of their own; `episode_mse` and `episode_mae` hold any number."""
-BATCH = 200
-"""Metrics in one call; MLflow allows 1000."""
-
-type Point = tuple[str, float, int]
-"""Metric name, value, step."""
 
 
-def log_evaluation(run: Run, results: EvalResults, results_folder: Path, report: Path) -> None:
-    """Log params, metrics and artifacts of one evaluation. report: holds `plots/`, and report.html where there is one.
+@dataclass(frozen=True)
+class Evaluation:
+    """Results and their report, on disk. report: holds `plots/`, and report.html where there is one."""
 
-    Raises ServiceError, StorageError.
-    """
-    from mlflow.entities import Metric, Param
+    results: EvalResults
+    folder: Path
+    report: Path
 
-    client, now = run.store.client, int(time.time() * 1000)
-    with run.store.errors():
-        params = [Param(key, value) for key, value in run_params(results).items()]  # type: ignore[no-untyped-call]
-        client.log_batch(run.id, params=params)
-        for points in batched(run_metrics(results), BATCH):
-            client.log_batch(run.id, metrics=[Metric(name, value, now, step) for name, value, step in points])
-        client.log_artifact(run.id, str(results_folder / RESULTS_FILE))
+    @classmethod
+    def open(cls, folder: Path, report: Path) -> Evaluation:
+        """Read what `evaluate` wrote into `folder`, and see that it is whole and that there are plots.
+
+        Raises ConfigError naming the file and what is wrong.
+        """
+        results = load_results(folder)
         for episode in results.per_episode:
-            client.log_artifact(run.id, str(predictions_path(results_folder, episode.episode)), PREDICTIONS_FOLDER)
-        client.log_artifacts(run.id, str(report / "plots"), "plots")
-        if (report / REPORT_FILE).is_file():
-            client.log_artifact(run.id, str(report / REPORT_FILE))
+            load_predictions(folder, results, episode)
+        if not (report / PLOTS_FOLDER / "aggregate_summary.png").is_file():
+            raise ConfigError(
+                f"{report / PLOTS_FOLDER}: no plots", hint=f"draw them: lerobot-inference plot --results {folder}"
+            )
+        return cls(results, folder, report)
+
+
+def log_evaluation(run: Run, evaluation: Evaluation, progress: Progress = silent) -> None:
+    """Log params, metrics and artifacts of one evaluation; what the run holds already stays as it is.
+
+    Raises UsageError when the run is of another evaluation, ServiceError, StorageError.
+    """
+    run.log_params(run_params(evaluation.results))
+    run.log_metrics(list(run_metrics(evaluation.results)))
+    run.log_files(list(run_files(evaluation)), progress, "log the evaluation")
+
+
+def run_files(evaluation: Evaluation) -> Iterator[Upload]:
+    """Every file of the run."""
+    yield Upload(evaluation.folder / RESULTS_FILE)
+    for episode in evaluation.results.per_episode:
+        yield Upload(predictions_path(evaluation.folder, episode.episode), PREDICTIONS_FOLDER)
+    for plot in sorted((evaluation.report / PLOTS_FOLDER).rglob("*.png")):
+        yield Upload(plot, plot.parent.relative_to(evaluation.report).as_posix())
+    if (evaluation.report / REPORT_FILE).is_file():
+        yield Upload(evaluation.report / REPORT_FILE)
 
 
 def run_params(results: EvalResults) -> dict[str, str]:

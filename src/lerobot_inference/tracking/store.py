@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from lerobot_inference.errors import ServiceError, require
 from lerobot_inference.files import storage_errors
@@ -23,9 +25,17 @@ FOLDER = "mlruns"
 DATABASE = "mlflow.db"
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+AZURE_SCHEME = "azureml"
+AZURE_RUN_VARIABLE = "AZUREML_RUN_ID"
+"""Set by Azure ML in each of its jobs."""
 RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 RETRIES = "2"
-"""MLflow's default of 7 waits for minutes before it says that nothing answers."""
+"""For a person; MLflow's default of 7, kept in a job, waits for minutes before it says that nothing answers."""
+TIMEOUT_VARIABLE = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+JOB_TIMEOUT = "600"
+"""Seconds for one request in a job; MLflow's default is 120."""
+CREATIONS = 3
+"""Times that something is asked to be made, before it is an error."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +51,45 @@ class Store:
         """The address without the user and password it may hold."""
         return _without_credentials(self.uri)
 
+    @property
+    def is_azure(self) -> bool:
+        """Whether this is the MLflow of an Azure ML workspace."""
+        return urlsplit(self.uri).scheme == AZURE_SCHEME
+
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn what MLflow raises into a ServiceError that names this store. Raises StorageError for a full disk."""
-        from mlflow.exceptions import MlflowException
-        from requests import RequestException
-
         try:
             with storage_errors(Path(FOLDER)):
                 yield
-        except (MlflowException, RequestException) as error:
+        except Exception as error:
+            if not _is_of_a_service(error):
+                raise
             reason = _without_credentials(str(error).partition("\n")[0])
             raise ServiceError(
                 f"MLflow at {self.shown_uri}: {reason}",
                 hint=f"results and plots are still on disk: start the server or set {URI_VARIABLE}, then run again",
             ) from error
+
+    def make_once[T](self, find: Callable[[], T | None], make: Callable[[], T]) -> T:
+        """What `find` finds, else what `make` makes, and never two of them.
+
+        MLflow repeats a request whose answer was lost, which would make a second one: here it is looked for first.
+        Raises MlflowException.
+        """
+        from mlflow.exceptions import MlflowException
+
+        for attempt in range(1, CREATIONS + 1):
+            if (found := find()) is not None:
+                return found
+            try:
+                with _unrepeated():
+                    return make()
+            except MlflowException:
+                if attempt == CREATIONS:
+                    raise
+            time.sleep(attempt)
+        raise AssertionError("the last attempt returns or raises")
 
     def fetch_artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
         """Download one file from the root of a run's artifacts into `folder`; None when it, or the run, isn't there.
@@ -74,39 +108,6 @@ class Store:
                 return None
             return Path(self.client.download_artifacts(run_id, name, str(folder)))
 
-    @contextmanager
-    def run(self, experiment: str, name: str) -> Iterator[Run]:
-        """Open a run; it ends FINISHED with the block, or FAILED when the block raises.
-
-        Raises ServiceError, StorageError.
-        """
-        with self.errors():
-            found = self.client.get_experiment_by_name(experiment)
-            experiment_id = (
-                found.experiment_id
-                if found
-                else self.client.create_experiment(experiment, artifact_location=self.artifacts)
-            )
-            created = self.client.create_run(experiment_id, run_name=name)
-        run = Run(self, created.info.run_id, created.info.artifact_uri)
-        try:
-            yield run
-        except BaseException:
-            with self.errors():
-                self.client.set_terminated(run.id, "FAILED")
-            raise
-        with self.errors():
-            self.client.set_terminated(run.id, "FINISHED")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that is open. artifact_uri: the root of its artifacts."""
-
-    store: Store
-    id: str
-    artifact_uri: str
-
 
 def has_store() -> bool:
     """Whether `connect` would find a store rather than make one."""
@@ -118,7 +119,10 @@ def connect() -> Store:
 
     Raises UsageError without mlflow, ServiceError, StorageError. A server that doesn't answer shows at first use.
     """
-    os.environ.setdefault(RETRIES_VARIABLE, RETRIES)
+    if AZURE_RUN_VARIABLE in os.environ:
+        os.environ.setdefault(TIMEOUT_VARIABLE, JOB_TIMEOUT)
+    else:
+        os.environ.setdefault(RETRIES_VARIABLE, RETRIES)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # ours is drawn by the command line
     mlflow = require("mlflow", "mlflow")
@@ -135,6 +139,30 @@ def connect() -> Store:
         message = _without_credentials(f"MLflow at {uri}: {error}")
         raise ServiceError(message, hint=f"check {URI_VARIABLE}") from error
     return Store(client, uri, artifacts)
+
+
+def _is_of_a_service(error: Exception) -> bool:
+    """Whether MLflow, HTTP or Azure raised it; azureml-mlflow raises plain Exception for a refused artifact."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    if isinstance(error, MlflowException | RequestException) or type(error) is Exception:
+        return True
+    return any(base.__module__ == "azure.core.exceptions" for base in type(error).__mro__)
+
+
+@contextmanager
+def _unrepeated() -> Iterator[None]:
+    """Each request is sent once."""
+    before = os.environ.get(RETRIES_VARIABLE)
+    os.environ[RETRIES_VARIABLE] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[RETRIES_VARIABLE]
+        else:
+            os.environ[RETRIES_VARIABLE] = before
 
 
 def _without_credentials(text: str) -> str:
