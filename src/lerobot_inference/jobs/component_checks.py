@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from lerobot_inference.jobs.document import Document
@@ -35,7 +35,7 @@ def check_inputs(document: Document, inputs: Mapping[str, Parameter]) -> None:
 
 def check_command(document: Document, file: ComponentFile, command: str, *field: str) -> None:
     """Report references to what isn't there, optional ones that would always stand, and what needs a shell."""
-    known = {"inputs": file.inputs, "outputs": file.outputs}
+    known: dict[str, Collection[str]] = {"inputs": file.inputs, "outputs": file.outputs}
     always = references(command, optional_parts=False)
     for name in dict.fromkeys(references(command)):
         kind, _, key = name.partition(".")
@@ -67,7 +67,7 @@ def check_parallel(document: Document, file: ParallelFile) -> None:
     if rows and not is_reference(rows, [f"outputs.{name}" for name in file.outputs]):
         hint = f"write ${{{{outputs.NAME}}}} with one of: {', '.join(file.outputs) or 'there is none'}"
         document.report(f"{rows} is not an output of this component", "task", "append_row_to", hint=hint)
-    code = document.path.parent / file.task.code
+    code = document.beside(file.task.code)
     if not code.is_dir():
         hint = "it is relative to this file"
         document.report(f"{code}: no such folder", "task", "code", hint=hint)

@@ -116,6 +116,10 @@ class Document:
             raise DocumentError(self.problems)
         return read
 
+    def beside(self, text: str) -> Path:
+        """The path that a text in this file names: it is relative to the file, and may say `file:` first."""
+        return self.path.parent / text.removeprefix("file:")
+
     def line(self, *field: str, near: str | None = None) -> int:
         """The line of a field, counted from 1; of its nearest ancestor when the field isn't there."""
         node, line = self.root, self.root.start_mark.line

@@ -162,7 +162,7 @@ def _read_component(document: Document, step: StepFile, *field: str) -> Componen
             hint="name the component's file, relative to the pipeline file",
         )
         return None
-    path = document.path.parent / step.component.removeprefix("file:")
+    path = document.beside(step.component)
     if not path.is_file():
         hint = "name the component's file, relative to the pipeline file"
         document.report(f"{path}: no such file", *field, "component", hint=hint)

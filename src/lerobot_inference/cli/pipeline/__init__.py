@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from lerobot_inference.cli.pipeline import run, submit
+from lerobot_inference.cli.pipeline import lint, run, submit
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(run.run)
+app.command()(lint.lint)
 app.command()(submit.submit)
 
 
