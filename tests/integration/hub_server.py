@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,24 +14,47 @@ from pathlib import Path
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 BRANCH = "main"
+LISTING = "the listing"
+"""Stands in `busy` for what answers which commit and which files."""
 
 
 @dataclass
 class Hub:
     """What is served (repository -> folder), what was asked for, and how it misbehaves.
 
+    sent: file -> (first byte, bytes sent) of each answer. tokens: file -> what its last request was authorised by.
     corrupt: file whose bytes arrive changed. fail: file that answers 500 for as long as it is set.
+    cut: file -> bytes after which the connection breaks, once. busy: file -> statuses that it answers first.
+    status: repository -> (status, error code) of all its answers. missing: file that is listed only.
+    longer: file that goes on after its announced end. ranges: whether a part of a file can be asked for.
+    listed: names that the listing holds besides. cdn: address that files are redirected to. echo: whether errors
+    tell the token that the request held.
     """
 
     repositories: dict[str, Path]
     url: str = ""
     requests: list[str] = field(default_factory=list)
+    sent: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    tokens: dict[str, str | None] = field(default_factory=dict)
     corrupt: str | None = None
     fail: str | None = None
+    cut: dict[str, int] = field(default_factory=dict)
+    busy: dict[str, list[int]] = field(default_factory=dict)
+    status: dict[str, tuple[int, str]] = field(default_factory=dict)
+    missing: str | None = None
+    longer: str | None = None
+    ranges: bool = True
+    listed: tuple[str, ...] = ()
+    cdn: str | None = None
+    echo: bool = False
 
     @property
     def downloads(self) -> list[str]:
         return [request for request in self.requests if request.startswith("GET") and "/resolve/" in request]
+
+    def behave(self) -> None:
+        """Forget what was asked for and every way to misbehave."""
+        vars(self).update(vars(Hub(self.repositories, self.url)))
 
 
 def large(path: Path) -> bool:
@@ -56,11 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing: a test's output is its own."""
 
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
     def do_GET(self) -> None:
-        self.server.hub.requests.append(f"{self.command} {self.path}")
+        hub = self.server.hub
+        hub.requests.append(f"{self.command} {self.path}")
         path = self.path.partition("?")[0].strip("/")
         if path.startswith("api/"):
             self.describe(path.split("/"))
@@ -69,36 +91,74 @@ class _Handler(BaseHTTPRequestHandler):
 
     def describe(self, parts: list[str]) -> None:
         """The commit of a revision and what it holds."""
-        name, revision = "/".join(parts[2:4]), parts[5] if len(parts) > 5 else BRANCH
-        folder = self.server.hub.repositories.get(name)
+        hub, name, revision = self.server.hub, "/".join(parts[2:4]), parts[5] if len(parts) > 5 else BRANCH
+        if hub.busy.get(LISTING):
+            return self.refuse(hub.busy[LISTING].pop(0))
+        if name in hub.status:
+            return self.refuse(*hub.status[name])
+        folder = hub.repositories.get(name)
         if folder is None:
-            return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+            return self.refuse(404, "RepoNotFound")
         if revision not in (BRANCH, COMMIT):
-            return self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+            return self.refuse(404, "RevisionNotFound")
         siblings = [sibling(file, folder) for file in sorted(folder.rglob("*")) if file.is_file()]
+        siblings += [{"rfilename": name, "size": 2, "blobId": "0" * 40} for name in hub.listed]
         body = {"id": name, "sha": COMMIT, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
         return self.answer(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
     def resolve(self, parts: list[str]) -> None:
         """One file of a commit."""
         hub, name, revision, file_name = self.server.hub, "/".join(parts[:2]), parts[3], "/".join(parts[4:])
+        hub.tokens[file_name] = self.headers.get("Authorization")
         if revision != COMMIT:
             return self.answer(400, b"files must be fetched by commit, never by branch", {})
-        if file_name == hub.fail and self.command == "GET":
-            return self.answer(500, b"", {})
+        if hub.cdn:
+            return self.answer(302, b"", {"Location": f"{hub.cdn}{self.path}?X-Signature=of-the-cdn"})
+        if hub.busy.get(file_name):
+            return self.refuse(hub.busy[file_name].pop(0))
+        if file_name == hub.fail:
+            return self.refuse(500)
         file = hub.repositories[name] / file_name
+        if file_name == hub.missing or not file.is_file():
+            return self.refuse(404, "EntryNotFound")
         content = file.read_bytes()
         if file_name == hub.corrupt:
             content = content[:-1] + bytes([content[-1] ^ 1])
-        return self.answer(200, content, {"ETag": f'"{etag(file)}"', "X-Repo-Commit": COMMIT})
+        if file_name == hub.longer:
+            content += content
+        return self.send_file(file_name, content, {"ETag": f'"{etag(file)}"', "X-Repo-Commit": COMMIT})
 
-    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def send_file(self, name: str, content: bytes, headers: dict[str, str]) -> None:
+        """What was asked for of a file, or all of it; cut short where that is how the Hub misbehaves."""
+        hub = self.server.hub
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if hub.ranges else None
+        start = int(asked[1]) if asked else 0
+        if asked and start >= len(content):
+            return self.refuse(416)
+        if asked:
+            headers |= {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+        cut = hub.cut.pop(name, None)
+        part = content[start : cut or len(content)]
+        hub.sent.setdefault(name, []).append((start, len(part)))
+        self.answer(206 if asked else 200, part, headers, len(content) - start)
+        if cut:
+            self.close_connection = True
+        return None
+
+    def refuse(self, status: int, code: str = "") -> None:
+        """An error as the Hub words it."""
+        told = self.headers.get("Authorization", "") if self.server.hub.echo else ""
+        headers = {"X-Error-Code": code} if code else {}
+        if told:
+            headers |= {"X-Error-Message": told, "X-HF-Warning": f"token; {told}", "X-Request-Id": told}
+        self.answer(status, json.dumps({"error": told}).encode(), headers)
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str], length: int | None = None) -> None:
         self.send_response(status)
-        for key, value in (headers | {"Content-Length": str(len(body))}).items():
+        for key, value in (headers | {"Content-Length": str(len(body) if length is None else length)}).items():
             self.send_header(key, value)
         self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
+        self.wfile.write(body)
 
 
 def sibling(file: Path, folder: Path) -> dict[str, object]:

@@ -17,7 +17,7 @@ from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.errors import UsageError
 from lerobot_inference.files import sha256_file
-from lerobot_inference.sources import Kind, fetch, parse_source, read_manifest
+from lerobot_inference.sources import Folder, Kind, fetch, parse_source, read_manifest
 
 POLICY, DATASET = "lab/reach-act", "lab/reach-cell"
 
@@ -97,7 +97,7 @@ def test_bytes_that_are_not_those_announced_are_refused(hub: Hub, tmp_path: Path
     result = run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy")
     hub.corrupt = None
     assert result.returncode == 3
-    assert "config.json: its bytes are not those the Hub announced" in result.stderr
+    assert "config.json: its bytes are not those that were announced" in result.stderr
     assert not (tmp_path / "policy").exists()
 
 
@@ -165,6 +165,6 @@ def test_a_folder_that_exists_wins_over_a_repository_of_the_same_name(
 ) -> None:
     (tmp_path / "lab" / "reach-act").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert parse_source(POLICY).path == Path(POLICY)
+    assert parse_source(POLICY) == Folder(Path(POLICY))
     with pytest.raises(UsageError, match="local folder, which has no revision"):
         parse_source(POLICY, "main")

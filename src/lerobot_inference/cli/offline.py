@@ -15,7 +15,7 @@ from lerobot_inference.engine import Engine, EngineChoice
 from lerobot_inference.evaluation.baselines import skill
 from lerobot_inference.evaluation.fit import check_fit
 from lerobot_inference.evaluation.offline import OfflineRun, run_offline, select_steps
-from lerobot_inference.sources import Kind, fetch, parse_source
+from lerobot_inference.sources import Folder, Kind, fetch, parse_source
 from lerobot_inference.types import FloatArray
 
 RULE = "=" * 60
@@ -53,7 +53,7 @@ def offline(
 def _policy_folder(policy_repo: str) -> Path:
     """A local folder as it is; a Hub repository as a verified copy in the user's cache."""
     source = parse_source(policy_repo)
-    if source.path is not None:
+    if isinstance(source, Folder):
         return source.path
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lerobot-inference"
     folder = cache / policy_repo

@@ -1,110 +1,99 @@
-"""The Hugging Face Hub: resolve a revision to a commit, download its files, verify each.
+"""The Hugging Face Hub: resolve a revision to a commit, and read its files over HTTP.
 
-The token comes from the environment (HF_TOKEN) or the user's own login, never from an argument.
+The token comes from the environment (HF_TOKEN) or the user's own login, never from an argument. No message holds an
+address or what a server answered: either may hold a token.
 """
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
-from pathlib import Path
+from functools import partial
+from typing import TYPE_CHECKING
 
-from lerobot_inference.errors import InputError, ServiceError, require
-from lerobot_inference.files import sha256_file
-from lerobot_inference.sources.source import Kind
-from lerobot_inference.types import Progress
+from lerobot_inference.errors import InputError, ServiceError, UsageError, require
+from lerobot_inference.sources.kind import Kind
+from lerobot_inference.sources.retry import TransientError
+from lerobot_inference.sources.snapshot import Checksum, RemoteFile, Snapshot
 
-DOWNLOADS_AT_ONCE = 8
+if TYPE_CHECKING:
+    import httpx
+    from huggingface_hub.hf_api import RepoSibling
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+TIMEOUT_S = 30.0
+BUSY = (408, 429, 500, 502, 503, 504)
+KEPT = "run the same command again; what was downloaded is kept"
 
 
 @dataclass(frozen=True)
-class RemoteFile:
-    """A file of a commit: sha256 for large files (LFS), else the git blob id."""
+class HubSource:
+    """org/name on the Hub. revision: branch, tag or commit; None is the default branch."""
 
     name: str
-    size: int
-    sha256: str | None
-    blob_id: str
+    revision: str | None
+
+    @classmethod
+    def parse(cls, text: str, revision: str | None) -> HubSource | None:
+        """The repository that `text` names; None when it has another form."""
+        return cls(text, revision) if HUB_NAME.fullmatch(text) else None
+
+    @property
+    def pin_hint(self) -> str | None:
+        """A commit stays what it is; branches and tags move."""
+        if self.revision and COMMIT.fullmatch(self.revision):
+            return None
+        return "name the commit by its 40 hexadecimal digits"
+
+    def open(self, kind: Kind) -> Snapshot:
+        """Which commit the revision is now, and its files. Raises InputError, ServiceError."""
+        hub = require("huggingface_hub", "hub")
+        require(
+            "huggingface_hub.utils.logging", "hub"
+        ).set_verbosity_error()  # its warnings quote addresses and what servers say
+        with _hub_errors(self.name):
+            info = hub.HfApi().repo_info(
+                self.name, repo_type=kind.value, revision=self.revision, files_metadata=True, timeout=TIMEOUT_S
+            )
+            listed = {entry.rfilename: _describe(entry) for entry in info.siblings}
+        if not COMMIT.fullmatch(info.sha) or (self.pin_hint is None and info.sha != self.revision):
+            raise InputError(
+                f"{self.name}: asked for {self.revision or 'a commit'}, the Hub answered with {info.sha!r}"
+            )
+        files = tuple(listed[name] for name in kind.select(listed, f"{self.name}@{info.sha}"))
+        return Snapshot(info.sha, files, partial(_read, self.name, kind, info.sha))
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """One commit of a repository, and those of its files that are worth having."""
-
-    repository: str
-    commit: str
-    files: tuple[RemoteFile, ...]
-
-
-def resolve(repository: str, kind: Kind, revision: str | None) -> Snapshot:
-    """Which commit `revision` (None: the default branch) is now. Raises InputError, ServiceError."""
-    hub = require("huggingface_hub", "hub")
-    with _hub_errors(repository):
-        info = hub.HfApi().repo_info(repository, repo_type=kind.value, revision=revision, files_metadata=True)
-    files = tuple(
-        RemoteFile(entry.rfilename, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
-        for entry in info.siblings
-        if any(fnmatch(entry.rfilename, pattern) for pattern in kind.patterns)
-    )
-    if not files:
-        raise InputError(f"{repository}@{info.sha}: holds none of the files of a {kind.name.lower()}")
-    return Snapshot(repository, info.sha, files)
+def _describe(entry: RepoSibling) -> RemoteFile:
+    """A file of the Hub's listing: large ones (LFS) are known by their sha256, the others by git's blob id."""
+    if entry.size is None or entry.blob_id is None:
+        raise ValueError(f"{entry.rfilename} is listed without its size")
+    checksum = Checksum("sha256", entry.lfs.sha256) if entry.lfs else Checksum("git", entry.blob_id)
+    return RemoteFile(entry.rfilename, entry.size, checksum.value, checksum)
 
 
-def download(snapshot: Snapshot, kind: Kind, folder: Path, progress: Progress) -> dict[str, str]:
-    """Download every file of `snapshot` into `folder`, resuming what an earlier try left, and verify it.
-
-    Returns name -> sha256 of the verified bytes.
-
-    Raises ServiceError when the Hub fails (the folder is kept), InputError when a file's bytes are not those
-    that the Hub announced.
-    """
-    hub = require("huggingface_hub", "hub")
-    hub.utils.disable_progress_bars()
-    what, total = f"download {snapshot.repository}", len(snapshot.files)
-    hashes: dict[str, str] = {}
-    progress(what, 0, total)
-    with _hub_errors(snapshot.repository), ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        tasks = {
-            pool.submit(
-                hub.hf_hub_download,
-                snapshot.repository,
-                file.name,
-                repo_type=kind.value,
-                revision=snapshot.commit,
-                local_dir=folder,
-            ): file
-            for file in snapshot.files
-        }
-        for done, task in enumerate(as_completed(tasks), start=1):
-            file = tasks[task]
-            hashes[file.name] = _verify(Path(task.result()), file)
-            progress(what, done, total)
-    return hashes
-
-
-def _verify(path: Path, file: RemoteFile) -> str:
-    """The file's sha256, once it is known to be what the Hub announced."""
-    sha256 = sha256_file(path)
-    same = sha256 == file.sha256 if file.sha256 else _git_blob_id(path) == file.blob_id
-    if path.stat().st_size != file.size or not same:
-        path.unlink()
-        raise InputError(f"{file.name}: its bytes are not those the Hub announced", hint="download again")
-    return sha256
-
-
-def _git_blob_id(path: Path) -> str:
-    """How git names a file: sha1 of `blob <size>`, a zero byte and the content."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+def _read(repository: str, kind: Kind, commit: str, file: RemoteFile, start: int) -> Iterator[bytes]:
+    hub, utils = require("huggingface_hub", "hub"), require("huggingface_hub.utils", "hub")
+    url = hub.hf_hub_url(repository, file.name, repo_type=kind.value, revision=commit)
+    headers = utils.build_hf_headers() | {"Accept-Encoding": "identity", "Range": f"bytes={start}-"}
+    with (
+        _hub_errors(repository, file.name),
+        hub.get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response,
+    ):
+        utils.hf_raise_for_status(response)
+        skip = 0 if response.status_code == 206 else start  # 200: the server sends the whole file
+        for piece in response.iter_bytes():
+            if piece[skip:]:
+                yield piece[skip:]
+            skip = max(0, skip - len(piece))
 
 
 @contextmanager
-def _hub_errors(repository: str) -> Iterator[None]:
+def _hub_errors(repository: str, file: str | None = None) -> Iterator[None]:
+    """What goes wrong with a repository, or one file of it, as errors of ours."""
     hub = require("huggingface_hub.errors", "hub")
     httpx = require("httpx", "hub")
     try:
@@ -121,9 +110,45 @@ def _hub_errors(repository: str) -> Iterator[None]:
             f"{repository}: no such repository on the Hugging Face Hub, or it is private",
             hint="check the name; for a private one set HF_TOKEN or run: hf auth login",
         ) from error
-    except (hub.HfHubHTTPError, hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled, httpx.HTTPError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    except hub.HfHubHTTPError as error:
+        raise _refusal(f"{repository}: {file}" if file else repository, error.response) from error
+    except hub.OfflineModeIsEnabled as error:
         raise ServiceError(
-            f"{repository}: the Hugging Face Hub could not be reached: {first_line}",
-            hint="run the same command again; what was downloaded is kept",
+            f"{repository}: HF_HUB_OFFLINE forbids to ask the Hub", hint="unset it to download"
         ) from error
+    except (httpx.LocalProtocolError, UnicodeEncodeError) as error:
+        raise UsageError("HF_TOKEN holds a character that no token has", hint="set it again") from error
+    except httpx.HTTPError as error:
+        what = str(error) if isinstance(error, httpx.ConnectError) else type(error).__name__
+        raise TransientError(f"{repository}: the Hugging Face Hub could not be reached: {what}", hint=KEPT) from error
+    except hub.HFValidationError as error:
+        raise InputError(f"{repository}: not a name that the Hub gives a repository") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ServiceError(
+            f"{repository}: what answered is not the Hugging Face Hub", hint="check HF_ENDPOINT, and proxies on the way"
+        ) from error
+
+
+def _refusal(what: str, response: httpx.Response) -> Exception:
+    """What a status without a meaning of its own comes to."""
+    status = response.status_code
+    if status == 404:
+        return InputError(f"{what}: listed by the Hub, which then has no such file", hint="the repository is damaged")
+    if status in (401, 403):
+        return InputError(
+            f"{what}: the Hub refused access ({status})",
+            hint="HF_TOKEN is wrong, expired or may not read this repository: set another or run: hf auth login",
+        )
+    problem = f"{what}: the Hugging Face Hub could not be reached: it answered {status}"
+    if status in BUSY:
+        return TransientError(problem, hint=KEPT, wait_s=_wait_s(response.headers))
+    return ServiceError(problem, hint=KEPT)
+
+
+def _wait_s(headers: httpx.Headers) -> float:
+    """How long the Hub asks us to wait, in seconds; 0 when it doesn't say."""
+    limit = require("huggingface_hub.utils", "hub").parse_ratelimit_headers(headers)
+    if limit is not None and limit.remaining == 0:
+        return float(limit.reset_in_seconds)
+    asked = headers.get("Retry-After", "")
+    return float(asked) if asked.isdigit() else 0.0
