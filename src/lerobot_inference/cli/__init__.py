@@ -8,7 +8,19 @@ from collections.abc import Callable
 import typer
 from rich.text import Text
 
-from lerobot_inference.cli import doctor, download, evaluate, export, gate, pipeline, plot, register, sim, tracking
+from lerobot_inference.cli import (
+    doctor,
+    download,
+    evaluate,
+    export,
+    gate,
+    osmo,
+    pipeline,
+    plot,
+    register,
+    sim,
+    tracking,
+)
 from lerobot_inference.cli.console import errors
 from lerobot_inference.errors import LerobotInferenceError
 
@@ -25,6 +37,7 @@ app.command()(plot.plot)
 app.command()(register.register)
 app.command()(export.export)
 app.add_typer(pipeline.app, name="pipeline", help="Run a pipeline file on this machine.")
+app.add_typer(osmo.app, name="osmo", help="Run a pipeline file on OSMO.")
 app.add_typer(tracking.app, name="tracking", help="Log evaluations to MLflow.")
 app.add_typer(sim.app, name="sim", help="The simulated cell: record a dataset, train a policy, close the loop.")
 app.command()(doctor.doctor)
@@ -35,16 +48,16 @@ def main(argv: list[str] | None = None) -> None:
     _run(app, argv)
 
 
-def run(command: Callable[..., None], argv: list[str] | None = None) -> None:
-    """Run one function as a program of its own, with the same errors and exit codes."""
+def run(command: Callable[..., None], argv: list[str] | None = None, name: str | None = None) -> None:
+    """Run one function as a program of its own, with the same errors and exit codes. name: in its help."""
     single = _new_app()
-    single.command()(command)
-    _run(single, argv)
+    single.command(context_settings={"help_option_names": ["-h", "--help"]})(command)
+    _run(single, argv, name)
 
 
-def _run(program: typer.Typer, argv: list[str] | None) -> None:
+def _run(program: typer.Typer, argv: list[str] | None, name: str | None = None) -> None:
     try:
-        program(args=argv)
+        program(args=argv, prog_name=name)
     except LerobotInferenceError as error:
         errors.print(Text.assemble(("error:", "bold red"), f" {error.message}"), soft_wrap=True)
         if error.hint:

@@ -5,6 +5,7 @@ from lerobot_inference.tracking.record import TRACKING_FILE, TrackingRecord
 from lerobot_inference.tracking.run import Run, Upload, open_run
 from lerobot_inference.tracking.store import DEFAULT_EXPERIMENT, Store, connect, has_store
 from lerobot_inference.tracking.upload import upload
+from lerobot_inference.tracking.workspace import workspace_uri
 
 __all__ = [
     "DEFAULT_EXPERIMENT",
@@ -20,4 +21,5 @@ __all__ = [
     "log_evaluation",
     "open_run",
     "upload",
+    "workspace_uri",
 ]

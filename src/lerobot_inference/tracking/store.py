@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from lerobot_inference.errors import ServiceError, require
 from lerobot_inference.files import storage_errors
+from lerobot_inference.tracking.workspace import full_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,6 +37,8 @@ JOB_TIMEOUT = "600"
 """Seconds for one request in a job; MLflow's default is 120."""
 CREATIONS = 3
 """Times that something is asked to be made, before it is an error."""
+PAUSE_S = 1.0
+"""Before the second time; twice as long before the third."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Store:
             except MlflowException:
                 if attempt == CREATIONS:
                     raise
-            time.sleep(attempt)
+            time.sleep(attempt * PAUSE_S)
         raise AssertionError("the last attempt returns or raises")
 
     def fetch_artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
@@ -127,7 +130,7 @@ def connect() -> Store:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # ours is drawn by the command line
     mlflow = require("mlflow", "mlflow")
     _quieten()
-    uri, artifacts = os.environ.get(URI_VARIABLE), None
+    uri, artifacts = full_uri(os.environ.get(URI_VARIABLE, "")), None
     if not uri:
         folder = Path.cwd() / FOLDER
         with storage_errors(folder):
