@@ -14,7 +14,7 @@ from lerobot_inference.errors import StorageError
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's "no space", "read only" and "not permitted" into a StorageError about `path`."""
+    """Turn the operating system's "no space", "not permitted" and "in the way" into a StorageError about `path`."""
     try:
         yield
     except OSError as error:
@@ -25,6 +25,9 @@ def storage_errors(path: Path) -> Iterator[None]:
             errno.EROFS: "the file system is read-only",
             errno.EACCES: "permission denied",
             errno.EPERM: "permission denied",
+            errno.ENOTDIR: "a file is where a folder should be",
+            errno.EEXIST: "a file is where a folder should be",
+            errno.EISDIR: "a folder is where the file should be",
         }
         reason = reasons.get(error.errno or 0)
         if reason is None:
