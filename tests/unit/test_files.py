@@ -64,21 +64,20 @@ def test_a_full_disk_is_said_in_one_line_with_what_to_do(tmp_path: Path) -> None
 
 def test_a_file_where_a_folder_should_be_is_said_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(StorageError, match=r"taken/a\.txt: a file is where a folder should be"):
-        with atomic_write(tmp_path / "taken" / "a.txt"):
-            pass
-    with pytest.raises(StorageError, match=r"taken: a file is where a folder should be"):
-        with atomic_folder(tmp_path / "taken"):
-            pass
+    said = "a file is where a folder should be"
+    with pytest.raises(StorageError, match=rf"taken/a\.txt: {said}"), atomic_write(tmp_path / "taken" / "a.txt"):
+        pass
+    with pytest.raises(StorageError, match=f"taken: {said}"), atomic_folder(tmp_path / "taken"):
+        pass
     assert (tmp_path / "taken").read_text() == "mine"
     assert names(tmp_path) == ["taken"]
 
 
 def test_a_folder_where_a_file_should_be_is_said_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "taken" / "inside").mkdir(parents=True)
-    with pytest.raises(StorageError, match="taken: a folder is where the file should be"):
-        with atomic_write(tmp_path / "taken") as temporary:
-            temporary.touch()
+    said = "taken: a folder is where the file should be"
+    with pytest.raises(StorageError, match=said), atomic_write(tmp_path / "taken") as temporary:
+        temporary.touch()
     assert names(tmp_path) == ["taken"]
     assert names(tmp_path / "taken") == ["inside"]
 
