@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 type FloatArray = NDArray[np.float32]
 type UInt8Array = NDArray[np.uint8]
+type BoolArray = NDArray[np.bool_]
 type IntArray = NDArray[np.int64]
 type TimeArray = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Action chunk in, one joint command per tick out: the schedule and the action mode.
+"""Action chunk in, one checked joint command per tick out: the schedule, the action mode, the guards, the controller.
 
 The evaluator and the robot run this very code.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,20 +13,27 @@ from lerobot_inference.types import FloatArray, PolicySpec
 
 
 class Schedule(Protocol):
-    """Turns chunks into one action per tick. Before `next_action`, hand it a chunk whenever it `needs_chunk`."""
+    """Turns chunks into one action per tick. Hand it a chunk whenever it `needs_chunk`, at once or some ticks later."""
 
     @property
     def needs_chunk(self) -> bool:
-        """True when a chunk must be predicted for the coming tick."""
+        """True when a chunk should be predicted from the observation of the coming tick."""
+
+    @property
+    def ready(self) -> bool:
+        """True when `next_action` has one to give."""
 
     def chunk_ticks(self, ticks: int) -> range:
         """The ticks, of `ticks` since the reset, at which a chunk is needed: the only frames a replay must decode."""
 
-    def add_chunk(self, chunk: FloatArray) -> None:
-        """chunk: (chunk, A) radians, predicted from the observation of the coming tick."""
+    def add_chunk(self, chunk: FloatArray, late: int = 0) -> None:
+        """chunk: (chunk, A) radians. late: actions given since the observation that it was predicted from."""
 
     def next_action(self) -> FloatArray:
-        """The action (A,) that is due now."""
+        """The action (A,) that is due now. Raises IndexError when none is `ready`."""
+
+    def coming(self, count: int) -> FloatArray:
+        """(up to count, A) the actions after that, as far as they are known now."""
 
     def reset(self) -> None:
         """Forget everything; call at an episode's start."""
@@ -48,11 +56,16 @@ class QueueSchedule:
         """True when the queue is empty."""
         return not self._queue
 
+    @property
+    def ready(self) -> bool:
+        """True unless the queue is empty."""
+        return bool(self._queue)
+
     def chunk_ticks(self, ticks: int) -> range:
         """Every n_action_steps-th tick."""
         return range(0, ticks, self.n_action_steps)
 
-    def add_chunk(self, chunk: FloatArray) -> None:
+    def add_chunk(self, chunk: FloatArray, late: int = 0) -> None:  # noqa: ARG002 - while it waits, nothing moves
         """Queue the first n_action_steps of chunk (chunk, A), replacing what was left."""
         if len(chunk) < self.n_action_steps:
             raise UsageError(f"n_action_steps is {self.n_action_steps}, but a chunk holds {len(chunk)} actions")
@@ -61,6 +74,10 @@ class QueueSchedule:
     def next_action(self) -> FloatArray:
         """The oldest queued action (A,). Raises IndexError when a chunk is needed first."""
         return self._queue.popleft()
+
+    def coming(self, count: int) -> FloatArray:
+        """What is queued, (up to count, A)."""
+        return stack(list(self._queue)[:count])
 
     def reset(self) -> None:
         """Empty the queue."""
@@ -82,25 +99,47 @@ class EnsembleSchedule:
         """Always: one chunk a tick."""
         return True
 
+    @property
+    def ready(self) -> bool:
+        """True while a chunk reaches the coming tick."""
+        return bool(self._chunks)
+
     def chunk_ticks(self, ticks: int) -> range:
         """Every tick."""
         return range(ticks)
 
-    def add_chunk(self, chunk: FloatArray) -> None:
-        """chunk: (chunk, A) radians, predicted for the coming tick."""
-        self._chunks.append(chunk)
+    def add_chunk(self, chunk: FloatArray, late: int = 0) -> None:
+        """chunk: (chunk, A) radians, whose first `late` actions are for ticks that have passed."""
+        if late < len(chunk):
+            self._chunks.append(chunk[late:])
 
     def next_action(self) -> FloatArray:
-        """The weighted mean (A,) over all chunks that reach the coming tick."""
-        opinions = np.stack([chunk[0] for chunk in self._chunks])
-        weights = np.exp(-self.coeff * np.arange(len(opinions)))
+        """The weighted mean (A,) over all chunks that reach the coming tick. Raises IndexError when none does."""
+        mean = self._mean(0)
         self._chunks = deque(chunk[1:] for chunk in self._chunks if len(chunk) > 1)
-        mean: FloatArray = (weights[:, None] * opinions).sum(axis=0) / weights.sum()
+        return mean
+
+    def coming(self, count: int) -> FloatArray:
+        """The means (up to count, A) of what is known of the next ticks."""
+        longest = max(map(len, self._chunks), default=0)
+        return stack([self._mean(step) for step in range(min(count, longest))])
+
+    def _mean(self, step: int) -> FloatArray:
+        opinions = [chunk[step] for chunk in self._chunks if len(chunk) > step]
+        if not opinions:
+            raise IndexError("no chunk reaches the coming tick")
+        weights = np.exp(-self.coeff * np.arange(len(opinions)))
+        mean: FloatArray = (weights[:, None] * np.stack(opinions)).sum(axis=0) / weights.sum()
         return mean.astype(np.float32)
 
     def reset(self) -> None:
         """Forget all chunks."""
         self._chunks.clear()
+
+
+def stack(actions: Sequence[FloatArray]) -> FloatArray:
+    """(n, A); (0, 0) for none."""
+    return np.stack(actions) if actions else np.empty((0, 0), np.float32)
 
 
 def make_schedule(spec: PolicySpec) -> Schedule:

@@ -1,0 +1,21 @@
+"""Guards between the policy and the arm: one hazard a file. They keep a policy inside what it was trained for and stop
+early and predictably; they are no safety function, which is the robot controller's and the operator's.
+
+A guard is added by writing its file and its line here.
+"""
+
+from lerobot_inference.control.guards.base import ACCEPT, ChunkCheck, Limit, Severity, Situation, Verdict, Watch
+from lerobot_inference.control.guards.chain import GuardEvent, Guards, Outcome
+
+__all__ = [
+    "ACCEPT",
+    "ChunkCheck",
+    "GuardEvent",
+    "Guards",
+    "Limit",
+    "Outcome",
+    "Severity",
+    "Situation",
+    "Verdict",
+    "Watch",
+]

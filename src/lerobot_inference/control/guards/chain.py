@@ -1,0 +1,193 @@
+"""All guards of one arm, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from lerobot_inference.control.guards.base import (
+    ChunkCheck,
+    Limit,
+    Settings,
+    Severity,
+    Situation,
+    Verdict,
+    Watch,
+)
+from lerobot_inference.control.guards.chunk_border import ChunkBorder
+from lerobot_inference.control.guards.finite_chunk import FiniteChunk
+from lerobot_inference.control.guards.first_target import FirstTarget
+from lerobot_inference.control.guards.image_age import ImageAge
+from lerobot_inference.control.guards.inference_error import InferenceError
+from lerobot_inference.control.guards.joint_acceleration import JointAcceleration
+from lerobot_inference.control.guards.joint_position import JointPosition
+from lerobot_inference.control.guards.joint_state_age import JointStateAge
+from lerobot_inference.control.guards.joint_velocity import JointVelocity
+from lerobot_inference.control.guards.out_of_distribution import OutOfDistribution
+from lerobot_inference.control.guards.queue_empty import QueueEmpty
+from lerobot_inference.control.guards.rejected_chunks import RejectedChunks
+from lerobot_inference.control.guards.robot_mode import RobotMode
+from lerobot_inference.control.guards.second_publisher import SecondPublisher
+from lerobot_inference.control.guards.soft_start import SoftStart
+from lerobot_inference.control.guards.start_pose import StartPose
+from lerobot_inference.control.guards.time_cap import TimeCap
+from lerobot_inference.control.guards.tool_speed import ToolSpeed
+from lerobot_inference.control.guards.tracking_error import TrackingError
+from lerobot_inference.control.guards.workspace import Workspace
+from lerobot_inference.errors import ConfigError
+from lerobot_inference.records import first_problem
+from lerobot_inference.types import FloatArray
+
+WATCHES: dict[str, type[Settings]] = {
+    "robot_mode": RobotMode,
+    "second_publisher": SecondPublisher,
+    "joint_state_age": JointStateAge,
+    "image_age": ImageAge,
+    "tracking_error": TrackingError,
+    "inference_error": InferenceError,
+    "rejected_chunks": RejectedChunks,
+    "time_cap": TimeCap,
+    "out_of_distribution": OutOfDistribution,
+}
+IDLES: dict[str, type[Settings]] = {"queue_empty": QueueEmpty}
+STARTS: dict[str, type[Settings]] = {"start_pose": StartPose}
+CHUNK_CHECKS: dict[str, type[Settings]] = {
+    "finite_chunk": FiniteChunk,
+    "first_target": FirstTarget,
+    "chunk_border": ChunkBorder,
+}
+# Rates first, so that what is scaled is then held against the limits as it will be sent. Tool speed and acceleration
+# are convex: a target between two that keep to the former keeps to it too.
+LIMITS: dict[str, type[Settings]] = {
+    "joint_velocity": JointVelocity,
+    "tool_speed": ToolSpeed,
+    "soft_start": SoftStart,
+    "joint_acceleration": JointAcceleration,
+    "joint_position": JointPosition,
+    "workspace": Workspace,
+}
+KINDS = WATCHES | IDLES | STARTS | CHUNK_CHECKS | LIMITS
+
+
+@dataclass(frozen=True)
+class GuardEvent:
+    """One guard that did not simply accept."""
+
+    guard: str
+    severity: Severity
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What all guards together say. target: (J,) radians to send, where one was asked about."""
+
+    severity: Severity
+    events: tuple[GuardEvent, ...] = ()
+    target: FloatArray | None = None
+
+    def __add__(self, other: Outcome) -> Outcome:
+        """Both, the severer of the two deciding."""
+        return Outcome(max(self.severity, other.severity), self.events + other.events, other.target)
+
+    @property
+    def reason(self) -> str:
+        """Why: the words of the first guard that is as severe as all together; empty when everything is accepted."""
+        return next((f"{event.guard}: {event.reason}" for event in self.events if event.severity == self.severity), "")
+
+
+@dataclass(frozen=True)
+class Guards:
+    """The chain. Each kind: name -> guard, in the order in which they are asked."""
+
+    watches: Mapping[str, Watch]
+    idles: Mapping[str, Watch]
+    starts: Mapping[str, Watch]
+    chunk_checks: Mapping[str, ChunkCheck]
+    limits: Mapping[str, Limit]
+
+    @classmethod
+    def make(cls, settings: Mapping[str, Mapping[str, Any]], source: str = "guards") -> Guards:
+        """The guards that `settings` name, with the values given there and defaults for the rest.
+
+        Raises ConfigError naming the guard and the field, with `source` as where they are from.
+        """
+        if unknown := [name for name in settings if name not in KINDS]:
+            raise ConfigError(f"{source}: there is no guard {unknown[0]}", hint=f"there is: {', '.join(KINDS)}")
+
+        def chosen(kinds: Mapping[str, type[Settings]]) -> dict[str, Any]:
+            return {name: _read(kinds[name], settings[name], f"{source}: {name}") for name in kinds if name in settings}
+
+        return cls(chosen(WATCHES), chosen(IDLES), chosen(STARTS), chosen(CHUNK_CHECKS), chosen(LIMITS))
+
+    @classmethod
+    def load(cls, path: Path, known: Mapping[str, Mapping[str, Any]] | None = None) -> Guards:
+        """Read a guards file. known: guard -> values that the policy's contract gives and the file need not.
+
+        Raises ConfigError naming the file and what is wrong.
+        """
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}", hint="give the guards file of the arm") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        found = content.get("guards") if isinstance(content, dict) else None
+        if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
+            raise ConfigError(f"{path}: expected `guards:` with an entry {{name: {{limit: value}}}} a guard")
+        return cls.make({name: {**(known or {}).get(name, {}), **entry} for name, entry in found.items()}, str(path))
+
+    def watch(self, situation: Situation) -> Outcome:
+        """May the arm move at this tick?"""
+        return _ask(self.watches, lambda guard: guard.check(situation))
+
+    def idle(self, situation: Situation) -> Outcome:
+        """What if no action is due?"""
+        return _ask(self.idles, lambda guard: guard.check(situation))
+
+    def start(self, situation: Situation) -> Outcome:
+        """May control be enabled? All that watches, and what counts at the start alone."""
+        return _ask({**self.watches, **self.starts}, lambda guard: guard.check(situation))
+
+    def chunk(self, chunk: FloatArray, first: FloatArray, situation: Situation) -> Outcome:
+        """May a chunk (n, A) be used, whose first action asks for `first` (J,)?"""
+        return _ask(self.chunk_checks, lambda guard: guard.check(chunk, first, situation))
+
+    def limit(self, target: FloatArray, situation: Situation) -> Outcome:
+        """What to send for `target` (J,) radians: it, or a slower step, or nothing from the first refusal on."""
+        severity, events = Severity.ACCEPT, []
+        for name, guard in self.limits.items():
+            verdict = guard.check(target, situation)
+            if verdict.severity is Severity.ACCEPT:
+                continue
+            severity = max(severity, verdict.severity)
+            events.append(GuardEvent(name, verdict.severity, verdict.reason))
+            if verdict.severity >= Severity.HOLD:
+                return Outcome(severity, tuple(events))
+            target = target if verdict.target is None else verdict.target
+        return Outcome(severity, tuple(events), target)
+
+
+def _ask[G](guards: Mapping[str, G], check: Callable[[G], Verdict]) -> Outcome:
+    """The severest word of all, and every word."""
+    events = tuple(_events(guards, check))
+    return Outcome(max((event.severity for event in events), default=Severity.ACCEPT), events)
+
+
+def _events[G](guards: Mapping[str, G], check: Callable[[G], Verdict]) -> Iterable[GuardEvent]:
+    for name, guard in guards.items():
+        verdict = check(guard)
+        if verdict.severity is not Severity.ACCEPT:
+            yield GuardEvent(name, verdict.severity, verdict.reason)
+
+
+def _read(kind: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {first_problem(error)}", hint="see docs/explanation/safety.md") from error

@@ -1,0 +1,16 @@
+"""The camera shows the past."""
+
+from __future__ import annotations
+
+from lerobot_inference.control.guards.base import Settings, Situation, Verdict, aged
+
+
+class ImageAge(Settings):
+    """Hold, then latch, while the newest image is too old. Seconds."""
+
+    hold_s: float = 0.15
+    latch_s: float = 0.5
+
+    def check(self, situation: Situation) -> Verdict:
+        """See Watch."""
+        return aged("the image", situation.image_age_s, self.hold_s, self.latch_s)

@@ -1,0 +1,28 @@
+"""Through the table, the wall or a person."""
+
+from __future__ import annotations
+
+from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
+from lerobot_inference.control.kinematics import link_positions
+from lerobot_inference.types import FloatArray
+
+type Corner = tuple[float, float, float]
+
+
+class Workspace(Settings):
+    """Latch before the wrist, the flange or the tool's tip leaves a box.
+
+    low, high: metres in `base_link`. tool_length: metres, flange to tip.
+    """
+
+    low: Corner = (-1.3, -1.3, 0.0)
+    high: Corner = (1.3, 1.3, 1.5)
+    tool_length: float = 0.0
+
+    def check(self, target: FloatArray, situation: Situation) -> Verdict:  # noqa: ARG002 - a box is where it is
+        """See Limit."""
+        points = link_positions(target, self.tool_length)[-3:]
+        if ((points >= self.low) & (points <= self.high)).all():
+            return ACCEPT
+        where = ", ".join(f"{metres:.2f}" for metres in points[-1])
+        return Verdict(Severity.LATCH, f"the arm would leave the workspace, its tool at ({where}) m")

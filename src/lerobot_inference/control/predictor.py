@@ -1,0 +1,128 @@
+"""Ask an engine for a chunk: at once, or on a thread while the arm is kept moving."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from lerobot_inference.engine.base import Engine
+from lerobot_inference.errors import EngineError, UsageError
+from lerobot_inference.types import FloatArray, UInt8Array
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An engine's answer. actions: (chunk, A) radians; None where it failed, and `error` says why."""
+
+    actions: FloatArray | None
+    error: str = ""
+    seconds: float = 0.0
+
+
+class Predictor(Protocol):
+    """Works on one question at a time."""
+
+    @property
+    def busy(self) -> bool:
+        """True from `ask` until `answer` has given the answer."""
+
+    def ask(self, state: FloatArray, image: UInt8Array) -> None:
+        """Begin to predict from (S,) radians and (H, W, 3) RGB. Call it only when not `busy`."""
+
+    def answer(self) -> Prediction | None:
+        """The answer to the last question, once; None while there is none."""
+
+
+def camera_of(engine: Engine) -> str:
+    """The feature name of the policy's only camera. Raises UsageError for a policy with none or several."""
+    cameras = list(engine.spec.cameras)
+    if len(cameras) != 1 or engine.spec.environment_dim:
+        raise UsageError(
+            f"the policy sees {', '.join(cameras) or 'no camera'}"
+            f"{' and an environment state' if engine.spec.environment_dim else ''}; the robot gives one camera's image"
+        )
+    return cameras[0]
+
+
+def predict(engine: Engine, camera: str, state: FloatArray, image: UInt8Array) -> Prediction:
+    """One forward pass; an engine that fails is an answer too."""
+    began = time.perf_counter()
+    try:
+        actions = engine.predict({camera: image[None]}, state[None]).actions[0]
+    except EngineError as error:
+        return Prediction(None, error.message, time.perf_counter() - began)
+    return Prediction(actions, seconds=time.perf_counter() - began)
+
+
+class InlinePredictor:
+    """Answers before `ask` returns: for a replay and a simulation, where time stands still meanwhile."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._camera = engine, camera_of(engine)
+        self._answer: Prediction | None = None
+
+    @property
+    def busy(self) -> bool:
+        """True while an answer waits to be fetched."""
+        return self._answer is not None
+
+    def ask(self, state: FloatArray, image: UInt8Array) -> None:
+        """See Predictor."""
+        self._answer = predict(self._engine, self._camera, state, image)
+
+    def answer(self) -> Prediction | None:
+        """See Predictor."""
+        answer, self._answer = self._answer, None
+        return answer
+
+
+class ThreadPredictor:
+    """Predicts on a thread of its own, so that no tick waits for the network. `close` ends it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._camera = engine, camera_of(engine)
+        self._changed = threading.Condition()
+        self._question: tuple[FloatArray, UInt8Array] | None = None
+        self._answer: Prediction | None = None
+        self._busy = self._closed = False
+        self._thread = threading.Thread(target=self._work, name="predictor", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """See Predictor."""
+        return self._busy
+
+    def ask(self, state: FloatArray, image: UInt8Array) -> None:
+        """See Predictor."""
+        with self._changed:
+            self._question, self._busy = (state, image), True
+            self._changed.notify()
+
+    def answer(self) -> Prediction | None:
+        """See Predictor."""
+        with self._changed:
+            answer, self._answer = self._answer, None
+            if answer is not None:
+                self._busy = False
+            return answer
+
+    def close(self) -> None:
+        """Let the thread end once it has finished what it is at."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._question is not None or self._closed)
+                if self._question is None:
+                    return
+                question, self._question = self._question, None
+            answer = predict(self._engine, self._camera, *question)
+            with self._changed:
+                self._answer = answer

@@ -1,0 +1,54 @@
+"""What the arm's trajectory controller is sent at each tick: where to be in the next moments, and how to come to rest.
+
+A new trajectory replaces the one before it at each tick. Where no new one comes, because the program died, the arm
+comes to rest by itself at the end of the last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lerobot_inference.types import FloatArray, TimeArray
+
+REST_PERIODS = 3
+"""The point of rest is at least this many control periods ahead, so that a missed tick doesn't stop the arm."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """positions, velocities: (n, J) radians and rad/s; times_s: (n,) seconds from now. The last velocity is zero."""
+
+    positions: FloatArray
+    velocities: FloatArray
+    times_s: TimeArray
+
+
+def rest(position: FloatArray, period_s: float) -> Trajectory:
+    """Be at (J,) `position`, and stay there."""
+    return Trajectory(position[None], np.zeros_like(position)[None], np.array([REST_PERIODS * period_s]))
+
+
+def move(previous: FloatArray, targets: FloatArray, stop: FloatArray, stop_s: float, period_s: float) -> Trajectory:
+    """Pass through `targets` (n, J), one a period, and come to rest at `stop` (J,) `stop_s` seconds after the last.
+
+    previous: (J,) the command before them. Velocities are those of the curve through the neighbours on either side
+    (Catmull and Rom 1974), at the last target those of its own step, so that cubics between the points are C1.
+    """
+    path = np.concatenate([previous[None], targets])
+    steps = np.diff(path, axis=0) / period_s
+    velocities = np.concatenate([(steps[:-1] + steps[1:]) / 2, steps[-1:], np.zeros_like(steps[:1])])
+    times = period_s * np.arange(1, len(targets) + 1)
+    positions = np.concatenate([targets, stop[None]])
+    return Trajectory(positions.astype(np.float32), velocities.astype(np.float32), np.append(times, times[-1] + stop_s))
+
+
+def braking(velocity: FloatArray, acceleration: float, targets: int, period_s: float) -> tuple[float, FloatArray]:
+    """How long (seconds) and how far ((J,) radians) an arm goes on after that many targets, slowing down evenly.
+
+    velocity: (J,) rad/s. As hard as `acceleration` (rad/s^2), or softer where the rest would come too soon.
+    """
+    hard = float(np.abs(velocity).max()) / acceleration
+    seconds = max(hard, period_s, (REST_PERIODS - targets) * period_s)
+    return seconds, (velocity * np.float32(seconds / 2)).astype(np.float32)
