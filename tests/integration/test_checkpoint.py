@@ -169,7 +169,42 @@ def test_a_missing_statistic_is_named(folder: Path) -> None:
 def test_a_statistic_of_the_wrong_size_or_not_finite_is_named(folder: Path, value: np.ndarray) -> None:
     tensors = load_file(folder / STEP_FILE)
     save_file(tensors | {"observation.state.mean": value}, folder / STEP_FILE)
-    refused(folder, "observation.state.mean has shape")
+    found = "holds a NaN or an infinity" if len(value) == 6 else r"has shape \(5,\), expected \(6,\)"
+    refused(folder, f"observation.state.mean {found}")
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"norm_map": {"STATE": "ZSCORE"}}, "norm_map.STATE: Input should be 'MEAN_STD'"),
+        ({"norm_map": None}, "norm_map: Input should be a valid dictionary"),
+        ({"eps": "small"}, "eps: Input should be a valid number"),
+        ({"normalize_observation_keys": ["observation.state"]}, "normalize_observation_keys: Input should be None"),
+    ],
+)
+def test_a_normalisation_that_is_not_understood_is_named(folder: Path, config: dict[str, Any], problem: str) -> None:
+    content = json.loads((folder / "policy_preprocessor.json").read_text())
+    content["steps"][3]["config"] |= config
+    (folder / "policy_preprocessor.json").write_text(json.dumps(content))
+    refused(folder, f"policy_preprocessor.json: normalizer_processor.config.{problem}")
+
+
+@pytest.mark.parametrize("steps", [None, "normalizer_processor", [7], [{"registry_name": 7}]])
+def test_a_processor_file_of_another_form_is_refused(folder: Path, steps: object) -> None:
+    edit_json(folder / "policy_preprocessor.json", steps=steps)
+    refused(folder, "policy_preprocessor.json: steps")
+
+
+@pytest.mark.parametrize(
+    "step", [{"registry_name": "absolute_actions_processor", "config": {}}, {"class": "lab.steps.Clip", "config": {}}]
+)
+def test_a_processor_step_that_would_change_the_actions_is_not_left_out_silently(
+    folder: Path, step: dict[str, Any]
+) -> None:
+    content = json.loads((folder / "policy_postprocessor.json").read_text())
+    edit_json(folder / "policy_postprocessor.json", steps=[*content["steps"], step])
+    name = step.get("registry_name") or step["class"]
+    refused(folder, f"policy_postprocessor.json: step '{name}' is not supported")
 
 
 def test_a_statistics_file_outside_the_folder_is_refused(folder: Path) -> None:
