@@ -24,7 +24,7 @@ class Hub:
 
     sent: file -> (first byte, bytes sent) of each answer. tokens: file -> what its last request was authorised by.
     corrupt: file whose bytes arrive changed. fail: file that answers 500 for as long as it is set.
-    cut: file -> bytes after which the connection breaks, once. busy: file -> statuses that it answers first.
+    cut: file -> bytes after which each next answer's connection breaks. busy: file -> statuses that it answers first.
     status: repository -> (status, error code) of all its answers. missing: file that is listed only.
     longer: file that goes on after its announced end. ranges: whether a part of a file can be asked for.
     listed: names that the listing holds besides. cdn: address that files are redirected to. echo: whether errors
@@ -38,7 +38,7 @@ class Hub:
     tokens: dict[str, str | None] = field(default_factory=dict)
     corrupt: str | None = None
     fail: str | None = None
-    cut: dict[str, int] = field(default_factory=dict)
+    cut: dict[str, list[int]] = field(default_factory=dict)
     busy: dict[str, list[int]] = field(default_factory=dict)
     status: dict[str, tuple[int, str]] = field(default_factory=dict)
     missing: str | None = None
@@ -137,11 +137,11 @@ class _Handler(BaseHTTPRequestHandler):
             return self.refuse(416)
         if asked:
             headers |= {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
-        cut = hub.cut.pop(name, None)
-        part = content[start : cut or len(content)]
+        cut = hub.cut[name].pop(0) if hub.cut.get(name) else None
+        part = content[start:] if cut is None else content[start : start + cut]
         hub.sent.setdefault(name, []).append((start, len(part)))
         self.answer(206 if asked else 200, part, headers, len(content) - start)
-        if cut:
+        if cut is not None:
             self.close_connection = True
         return None
 

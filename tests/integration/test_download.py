@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_server import COMMIT, Hub, serve
+from hub_server import COMMIT, LISTING, Hub, serve
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.dataset import Dataset
@@ -20,10 +20,12 @@ from lerobot_inference.files import sha256_file
 from lerobot_inference.sources import Folder, Kind, fetch, parse_source, read_manifest
 
 POLICY, DATASET = "lab/reach-act", "lab/reach-cell"
+MARKER = "hf_a_secret_for_this_test"
+WEIGHTS = "model.safetensors"
 
 
 @pytest.fixture(scope="module")
-def hub(checkpoint: Path, dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+def the_hub(checkpoint: Path, dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A policy and a dataset on a Hub; the policy's repository also holds a pickle and code."""
     policy = Path(shutil.copytree(checkpoint, tmp_path_factory.mktemp("hub") / "policy"))
     (policy / "optimizer.pt").write_bytes(b"\x80\x04pickle")
@@ -32,16 +34,23 @@ def hub(checkpoint: Path, dataset_folder: Path, tmp_path_factory: pytest.TempPat
         yield server
 
 
+@pytest.fixture
+def hub(the_hub: Hub) -> Hub:
+    """The Hub, behaving."""
+    the_hub.behave()
+    return the_hub
+
+
 def run(hub: Hub, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, as HF_ENDPOINT is read when huggingface_hub is imported."""
     environment = os.environ | {
         "HF_ENDPOINT": hub.url,
         "HF_HUB_OFFLINE": "0",
-        "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_TOKEN": "hf_a_secret_for_this_test",
+        "HF_TOKEN": MARKER,
     }
     hub.requests.clear()
+    hub.sent.clear()
     return subprocess.run(
         [sys.executable, "-m", "lerobot_inference", "download", *map(str, arguments)],
         env=environment,
@@ -64,7 +73,6 @@ def test_policy_and_dataset_arrive_pinned_verified_and_usable(hub: Hub, tmp_path
         assert all(sha256_file(folder / name) == sha256 for name, sha256 in manifest["files"].items())
     assert Checkpoint.open(policy).spec.action_dim == 6
     assert Dataset.open(dataset).episode(2).length == 20
-    assert "hf_a_secret" not in result.stdout + result.stderr
 
 
 def test_pickles_and_code_are_left_on_the_hub(hub: Hub, tmp_path: Path) -> None:
@@ -95,23 +103,99 @@ def test_a_copy_that_was_changed_is_fetched_again(hub: Hub, tmp_path: Path) -> N
 def test_bytes_that_are_not_those_announced_are_refused(hub: Hub, tmp_path: Path) -> None:
     hub.corrupt = "config.json"
     result = run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy")
-    hub.corrupt = None
     assert result.returncode == 3
     assert "config.json: its bytes are not those that were announced" in result.stderr
     assert not (tmp_path / "policy").exists()
 
 
 def test_an_interrupted_download_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
-    arguments = ("--dataset", DATASET, "--output-dataset", tmp_path / "dataset")
-    hub.fail = "meta/info.json"
+    arguments = ("--policy", POLICY, "--output-policy", tmp_path / "policy")
+    hub.cut[WEIGHTS] = [1000, *[0] * 5]
     result = run(hub, *arguments)
-    hub.fail = None
     assert result.returncode == 6
     assert "run the same command again" in result.stderr
-    assert not (tmp_path / "dataset").exists()
+    assert not (tmp_path / "policy").exists()
+    size = (hub.repositories[POLICY] / WEIGHTS).stat().st_size
     assert run(hub, *arguments).returncode == 0
-    assert [request for request in hub.downloads if "info.json" not in request] == []
-    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+    assert hub.sent == {WEIGHTS: [(1000, size - 1000)]}
+    assert [path.name for path in tmp_path.iterdir()] == ["policy"]
+
+
+def test_a_cut_connection_is_taken_up_inside_the_file(hub: Hub, tmp_path: Path) -> None:
+    hub.cut[WEIGHTS] = [1000, 500]
+    assert run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy").returncode == 0
+    size = (hub.repositories[POLICY] / WEIGHTS).stat().st_size
+    assert hub.sent[WEIGHTS] == [(0, 1000), (1000, 500), (1500, size - 1500)]
+
+
+def test_a_server_that_knows_no_ranges_sends_the_file_again_and_it_arrives_whole(hub: Hub, tmp_path: Path) -> None:
+    hub.cut[WEIGHTS], hub.ranges = [100_000], False
+    assert run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy").returncode == 0
+    assert [start for start, _ in hub.sent[WEIGHTS]] == [0, 0]
+
+
+def test_a_busy_hub_is_asked_again(hub: Hub, tmp_path: Path) -> None:
+    hub.busy = {LISTING: [503, 429], "config.json": [429, 502]}
+    result = run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy")
+    assert result.returncode == 0, result.stderr
+    assert not any(hub.busy.values())
+
+
+def test_the_token_stays_on_the_hub_when_files_are_elsewhere(hub: Hub, tmp_path: Path) -> None:
+    with serve(hub.repositories) as cdn:
+        hub.cdn = cdn.url.replace("127.0.0.1", "localhost")
+        result = run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy")
+        assert result.returncode == 0, result.stderr
+        assert set(hub.tokens.values()) == {f"Bearer {MARKER}"}
+        assert set(cdn.tokens.values()) == {None}
+
+
+def test_a_file_that_is_listed_and_not_there_is_named(hub: Hub, tmp_path: Path) -> None:
+    hub.missing = WEIGHTS
+    result = run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy")
+    assert result.returncode == 3
+    assert f"{POLICY}: {WEIGHTS}: listed by the Hub, which then has no such file" in result.stderr
+    assert not (tmp_path / "policy").exists()
+
+
+def test_a_file_that_goes_on_after_its_announced_end_is_refused(hub: Hub, tmp_path: Path) -> None:
+    hub.longer = WEIGHTS
+    result = run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy")
+    size = (hub.repositories[POLICY] / WEIGHTS).stat().st_size
+    assert result.returncode == 3
+    assert f"{WEIGHTS}: is larger than the {size} bytes that were announced" in result.stderr
+    assert not (tmp_path / "policy").exists()
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(hub: Hub, tmp_path: Path) -> None:
+    hub.listed = ("../../outside.json",)
+    result = run(hub, "--policy", POLICY, "--output-policy", tmp_path / "here" / "policy")
+    assert result.returncode == 3
+    assert "refused, it lists a file named '../../outside.json'" in result.stderr
+    assert not hub.downloads
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code", "message"),
+    [
+        (401, "RepoNotFound", 3, "no such repository on the Hugging Face Hub, or it is private"),
+        (403, "GatedRepo", 3, "access to this repository must be granted on the Hub"),
+        (403, "", 3, "the Hub refused access (403)"),
+        (418, "", 6, "could not be reached: it answered 418"),
+    ],
+)
+def test_a_hub_that_refuses_is_one_clear_line_without_what_it_answered(
+    hub: Hub, tmp_path: Path, status: int, code: str, exit_code: int, message: str
+) -> None:
+    hub.status[POLICY], hub.echo = (status, code), True
+    result = run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy")
+    assert result.returncode == exit_code
+    first, *hint = result.stderr.splitlines()
+    assert first.startswith(f"error: {POLICY}: ")
+    assert message in first
+    assert len(hint) == 1
+    assert MARKER not in result.stderr
 
 
 @pytest.mark.parametrize(
