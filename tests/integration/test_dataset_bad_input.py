@@ -149,6 +149,29 @@ def test_a_lost_part_of_the_episode_metadata_is_noticed(root: Path) -> None:
         Dataset.open(root)
 
 
+def test_an_episode_that_is_listed_twice_is_refused(root: Path) -> None:
+    edit_column(root / EPISODES, "episode_index", lambda values: values.__setitem__(1, 0))
+    with pytest.raises(DatasetError, match="meta/episodes: episode 0 is listed twice"):
+        Dataset.open(root)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "problem"),
+    [
+        ("length", ["20", "20", "20"], "length is string, expected whole numbers"),
+        ("data/file_index", [0.0, 0.5, 1.0], "data/file_index is double, expected whole numbers"),
+        (f"videos/{COLOR}/from_timestamp", ["0", "1", "2"], "from_timestamp is string, expected seconds"),
+        (f"videos/{COLOR}/from_timestamp", [0.0, float("nan"), 2.0], "from_timestamp is not finite for an episode"),
+    ],
+)
+def test_episode_metadata_of_another_type_is_named(root: Path, column: str, values: list[object], problem: str) -> None:
+    table = pq.read_table(root / EPISODES)
+    pq.write_table(table.set_column(table.column_names.index(column), column, pa.array(values)), root / EPISODES)
+    with pytest.raises(DatasetError, match=rf"{EPISODES}: .*{problem}") as error:
+        Dataset.open(root)
+    assert "fetch the dataset again" in (error.value.hint or "")
+
+
 @pytest.mark.parametrize("index", [-1, 3, 1000])
 def test_an_episode_out_of_range_is_refused_with_the_range(root: Path, index: int) -> None:
     with pytest.raises(DatasetError, match=rf"no episode {index}; the dataset has 0 to 2"):

@@ -9,10 +9,13 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
@@ -151,11 +154,27 @@ def _episode_rows(folder: Path, videos: Sequence[str]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for path in sorted(folder.glob("*/*.parquet")):
         table = read_table(path, columns)
+        for name in columns:
+            if problem := _problem(name, table[name]):
+                raise DatasetError(f"{path}: {name} is {problem}", hint=INCOMPLETE)
         rows += table.to_pylist()
-        empty = [name for name in columns if table[name].null_count]
-        if empty:
-            raise DatasetError(f"{path}: {empty[0]} is empty for an episode", hint=INCOMPLETE)
-    return sorted(rows, key=lambda row: int(row["episode_index"]))
+    rows.sort(key=lambda row: int(row["episode_index"]))
+    for one, next_one in pairwise(rows):
+        if one["episode_index"] == next_one["episode_index"]:
+            raise DatasetError(f"{folder}: episode {one['episode_index']} is listed twice", hint=INCOMPLETE)
+    return rows
+
+
+def _problem(name: str, column: pa.ChunkedArray) -> str | None:
+    """What is wrong with a column of meta/episodes; None when nothing is."""
+    if column.null_count:
+        return "empty for an episode"
+    whole = pa.types.is_integer(column.type)
+    if name.endswith("/from_timestamp"):
+        if not whole and not pa.types.is_floating(column.type):
+            return f"{column.type}, expected seconds"
+        return None if pc.all(pc.is_finite(column), min_count=0).as_py() else "not finite for an episode"
+    return None if whole or name == "tasks" else f"{column.type}, expected whole numbers"
 
 
 def _video_spans(root: Path, info: Info, camera: str, rows: Sequence[dict[str, Any]]) -> dict[int, VideoSpan]:
