@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from evaluation_kit import run_evaluate
 from hub_server import COMMIT, serve
 
 from lerobot_inference.types import FloatArray
@@ -79,6 +81,27 @@ def test_predictions_are_those_of_lerobots_own_loop_and_the_printed_errors_follo
         error = ours["predicted"].astype(np.float64) - recorded
     assert f"  MSE (all joints):   {np.mean(error**2):.6f}\n" in text
     assert f"  MAE (all joints):   {np.mean(np.abs(error)):.6f}\n" in text
+
+
+@pytest.mark.parametrize(("engine", "tolerance"), [("lerobot", 1e-6), ("openvino", 1e-5), ("onnxruntime", 1e-5)])
+def test_a_whole_episode_evaluated_as_deployed_is_lerobots_own_loop_and_the_errors_follow(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path, engine: str, tolerance: float
+) -> None:
+    done = run_evaluate(
+        *(checkpoint, dataset_folder, tmp_path / "results", "--engine", engine),
+        *("--episodes", "0-0", "--protocol", "as-deployed", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    steps = results["per_episode"][0]["steps"]
+    assert steps == 39  # the last of 40 actions is padding
+    predicted, recorded = lerobots_own_loop(checkpoint, dataset_folder, start=0, steps=steps)
+    with np.load(tmp_path / "results" / "predictions" / "ep000_predictions.npz", allow_pickle=False) as ours:
+        assert np.abs(ours["predicted"] - predicted).max() < tolerance
+        assert np.array_equal(ours["ground_truth"], recorded)
+    error = predicted.astype(np.float64) - recorded
+    assert results["aggregate_mse"] == pytest.approx(np.mean(error**2), abs=10 * tolerance)
+    assert results["aggregate_mae"] == pytest.approx(np.mean(np.abs(error)), abs=tolerance)
 
 
 def test_the_printed_lines_are_the_documented_ones(output: tuple[str, Path]) -> None:
