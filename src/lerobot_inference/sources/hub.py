@@ -116,7 +116,7 @@ def _hub_errors(repository: str, file: str | None = None) -> Iterator[None]:
         raise ServiceError(
             f"{repository}: HF_HUB_OFFLINE forbids to ask the Hub", hint="unset it to download"
         ) from error
-    except (httpx.LocalProtocolError, UnicodeEncodeError) as error:
+    except UnicodeEncodeError as error:
         raise UsageError("HF_TOKEN holds a character that no token has", hint="set it again") from error
     except httpx.HTTPError as error:
         what = str(error) if isinstance(error, httpx.ConnectError) else type(error).__name__
