@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -119,9 +121,19 @@ def test_doctor_says_what_is_there_and_what_to_do_about_the_rest() -> None:
     assert all(name in table.stdout for name in checks)
 
 
+def test_doctor_looks_for_every_package_of_every_extra() -> None:
+    checks = {check["name"]: check for check in json.loads(run("doctor", "--json").stdout)["checks"]}
+    for requirement in requires("lerobot-inference") or []:
+        found = re.fullmatch(r"([\w-]+).*; extra == '(\w+)'", requirement)
+        if found and found[2] != "sim":
+            assert f"{found[1].replace('-', '.')} " in checks[f"extra {found[2]}"]["found"].replace("_", "."), (
+                requirement
+            )
+
+
 def test_every_command_has_help_that_says_what_it_does() -> None:
     top = run("--help")
-    for command in ("download", "evaluate", "plot", "register", "pipeline", "sim", "doctor"):
+    for command in ("download", "evaluate", "gate", "plot", "register", "export", "pipeline", "sim", "doctor"):
         assert command in top.stdout
         assert run(command, "--help").returncode == 0
 

@@ -20,9 +20,10 @@ EXTRAS = {
     "onnxruntime": ("onnx", "onnxruntime"),
     "lerobot": ("lerobot", "torch"),
     "hub": ("huggingface_hub",),
-    "report": ("matplotlib",),
+    "report": ("jinja2", "matplotlib"),
     "mlflow": ("mlflow",),
-    "azure": ("azure.ai.ml", "azure.identity"),
+    "azure": ("azure.ai.ml", "azure.identity", "azure.storage.blob", "azureml.mlflow"),
+    "docker": ("docker",),
     "sim": ("mujoco", "compas_fab"),
 }
 
