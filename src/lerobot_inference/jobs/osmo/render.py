@@ -224,14 +224,18 @@ def _check(text: str, where: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists stand indented under their key; templates stand in double quotes, which they are escaped for."""
+    """Lists stand indented under their key, and what needs escapes in double quotes.
+
+    So do templates, whose values are escaped for them.
+    """
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, False)
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if "{{" in text else "|" if "\n" in text else None
+    plain = text.replace("\n", "").replace("\t", "").isprintable() and "{{" not in text
+    style = '"' if not plain else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
