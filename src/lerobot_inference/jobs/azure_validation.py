@@ -29,8 +29,6 @@ def validate(document: Document, kind: str) -> None:
     kind: component, environment or pipeline; it knows nothing of others.
     """
     from azure.ai.ml import load_component, load_environment, load_job
-    from azure.ai.ml.exceptions import ValidationException
-    from marshmallow import ValidationError
 
     loaders: dict[str, Callable[[Path], Any]] = {
         "component": load_component,
@@ -44,12 +42,12 @@ def validate(document: Document, kind: str) -> None:
             loaded = loaders[kind](document.path)
             # An environment has no validation beyond its schema.
             found = loaded._validate().error_messages if hasattr(loaded, "_validate") else {}
-        except (ValidationError, ValidationException) as error:
+        except Exception as error:  # it raises whatever it stumbles over, ValueError and TypeError included
             found = dict(_said(str(error)))
     for field, message in found.items():
-        document.report(
-            f"Azure's SDK: {message.splitlines()[0]}", *(field.split(".") if field else ()), hint=_rest(message)
-        )
+        first, _, rest = message.partition("\n")
+        hint = " ".join(rest.split()) or "this is what submitting it would say"
+        document.report(f"Azure's SDK: {first}", *filter(None, field.split(".")), hint=hint)
 
 
 def _said(text: str) -> Iterator[tuple[str, str]]:
@@ -77,10 +75,6 @@ def _leaves(found: object, *field: str) -> Iterator[tuple[str, str]]:
             yield from _leaves(item, *field)
     else:
         yield ".".join(field), "; ".join(map(str, found)) if isinstance(found, list) else str(found)
-
-
-def _rest(message: str) -> str | None:
-    return " ".join(message.splitlines()[1:]) or None
 
 
 @contextmanager

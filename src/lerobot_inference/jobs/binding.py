@@ -69,13 +69,13 @@ def read_literal(document: Document, found: object, parameter: Parameter, here: 
     A path in the file is relative to the file, a typed one to the working folder. here: whether it must be on this
     machine.
     """
-    hint = parameter.description or None
+    hint = parameter.description or _takes(parameter)
     try:
         if isinstance(found, Setting):
             return _existing(Path.cwd(), found.text, here) if parameter.is_path else parameter.parse(found.text)
         if not parameter.is_path:
             return parameter.check(found)
-        hint = hint or _DATA_HINT
+        hint = parameter.description or _DATA_HINT
         if not isinstance(found, Mapping) or not isinstance(found.get("path"), str):
             raise ValueError(f"expected a mapping with type and path, found {found!r}")
         kind = found.get("type", "uri_folder")  # Azure's own default
@@ -90,6 +90,12 @@ def read_literal(document: Document, found: object, parameter: Parameter, here: 
         document.report(str(error), *field, hint=hint)
         return None
     return path
+
+
+def _takes(parameter: Parameter) -> str:
+    limits = {"at least": parameter.min, "at most": parameter.max, "one of": ", ".join(parameter.enum or []) or None}
+    said = [f"{word} {limit}" for word, limit in limits.items() if limit is not None]
+    return f"it takes {', '.join([parameter.type, *said])}"
 
 
 def _existing(folder: Path, text: str, here: bool) -> str:

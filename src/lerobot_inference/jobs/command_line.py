@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lerobot_inference.jobs.component import Component
 from lerobot_inference.jobs.document import Document
 from lerobot_inference.jobs.template import words
 
@@ -45,13 +44,18 @@ def command_lines(command: ClickCommand, *names: str) -> dict[str, CommandLine]:
     return {" ".join(names): line}
 
 
-def check_command_line(document: Document, component: Component, commands: Mapping[str, CommandLine]) -> None:
-    """Report what a component calls our program with that it doesn't take, and what it leaves out.
+def check_command_line(document: Document, commands: Mapping[str, CommandLine]) -> None:
+    """Report what a component's file calls our program with that it doesn't take, and what it leaves out.
 
     commands: `evaluate`, `pipeline run` -> what it takes.
     """
-    called = words(component.command)
-    if component.parallel or not called or called[0] != PROGRAM:
+    command = document.data.get("command")
+    try:
+        called = words(command) if isinstance(command, str) else []
+        always = words(command, optional_parts=False) if isinstance(command, str) else []
+    except ValueError:  # a quote left open, which reading the component reports
+        return
+    if called[:1] != [PROGRAM]:
         return
     names = [" ".join(called[1 : 1 + count]) for count in (2, 1)]
     name = next((name for name in names if name in commands), None)
@@ -59,36 +63,48 @@ def check_command_line(document: Document, component: Component, commands: Mappi
         message = f"{PROGRAM} has no command {names[-1]!r}"
         document.report(message, "command", hint=_hint(names[-1], commands), near=names[-1])
         return
-    command = commands[name]
-    rest = called[1 + len(name.split()) :]
-    _check_words(document, f"{PROGRAM} {name}", command, rest)
-    always = {word.partition("=")[0] for word in words(component.command, optional_parts=False)}
+    given = called[1 + len(name.split()) :]
+    _check_words(document, f"{PROGRAM} {name}", commands[name], given)
+    _check_required(document, f"{PROGRAM} {name}", commands[name], given, always)
+
+
+def _check_required(document: Document, called: str, command: CommandLine, given: list[str], always: list[str]) -> None:
+    """Report the flags that must be given and aren't, or not always."""
+    there, sure = ({word.partition("=")[0] for word in found} for found in (given, always))
     for flags in command.required:
-        if not always & set(flags):
-            inside = {word.partition("=")[0] for word in rest} & set(flags)
-            where = ", and it stands inside $[[ ]]" if inside else ""
-            document.report(f"{PROGRAM} {name} needs {flags[0]}{where}", "command", hint=f"add {flags[0]} VALUE")
+        if not sure & set(flags):
+            where = ", and it stands inside $[[ ]]" if there & set(flags) else ""
+            document.report(f"{called} needs {flags[0]}{where}", "command", hint=f"add {flags[0]} VALUE")
 
 
 def _check_words(document: Document, called: str, command: CommandLine, given: list[str]) -> None:
     """Report the words that are no flag, value or argument of the command."""
-    loose = 0
-    rest = iter(given)
-    for word in rest:
+    loose, waiting, excused = 0, "", False  # a flag that waits for its value; an unknown one that may have one
+    for word in given:
         flag, equals, _ = word.partition("=")
-        if not word.startswith("-"):
-            loose += 1
-            if loose > command.arguments:
+        if waiting and word not in command.options:
+            waiting = ""
+        elif not word.startswith("-"):
+            loose += not excused
+            if loose > command.arguments and not excused:
                 hint = f"it takes {command.arguments or 'no'} words without a flag; quote a value that holds blanks"
                 document.report(f"{called} has no place for {word!r}", "command", hint=hint, near=word)
-        elif flag not in command.options:
-            document.report(f"{called} has no option {flag}", "command", hint=_hint(flag, command.options), near=flag)
-        elif equals and not command.options[flag]:
-            document.report(f"{flag} takes no value", "command", hint=f"write {flag} alone", near=flag)
-        elif command.options[flag] and not equals:
-            value = next(rest, None)
-            if value is None or value in command.options:
-                document.report(f"{flag} needs a value", "command", hint=f"write {flag} VALUE", near=flag)
+        else:
+            _check_value(document, waiting)
+            waiting, excused = "", flag not in command.options
+            if excused:
+                hint = _hint(flag, command.options)
+                document.report(f"{called} has no option {flag}", "command", hint=hint, near=flag)
+            elif equals and not command.options[flag]:
+                document.report(f"{flag} takes no value", "command", hint=f"write {flag} alone", near=flag)
+            elif command.options[flag] and not equals:
+                waiting = flag
+    _check_value(document, waiting)
+
+
+def _check_value(document: Document, waiting: str) -> None:
+    if waiting:
+        document.report(f"{waiting} needs a value", "command", hint=f"write {waiting} VALUE", near=waiting)
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

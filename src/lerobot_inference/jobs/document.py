@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,11 +92,14 @@ class Document:
         except ValidationError as error:
             said: set[tuple[str, ...]] = set()  # of a union pydantic complains once for each of its types
             for found in error.errors():
+                if found["type"] == "extra_forbidden" and keys is not None:
+                    continue  # reported already
                 missing = found["type"] == "missing"
                 place = self._field(found["loc"], missing)
                 if place not in said:
                     said.add(place)
-                    self.report(found["msg"], *place, hint="add it" if missing else f"found {_short(found['input'])}")
+                    message = found["msg"].removeprefix("Value error, ")
+                    self.report(message, *place, hint="add it" if missing else f"found {_short(found['input'])}")
             raise DocumentError(self.problems) from error
 
     def report(self, message: str, *field: str, hint: str | None = None, near: str | None = None) -> None:
@@ -130,7 +134,8 @@ class Document:
             _, line, node = found
         if near is not None:
             lines = self.text.splitlines()[line : node.end_mark.line + 1]
-            line += next((number for number, text in enumerate(lines) if near in text), 0)
+            word = re.compile(rf"(?<![\w-]){re.escape(near)}(?![\w-])")
+            line += next((number for number, text in enumerate(lines) if word.search(text)), 0)
         return line + 1
 
     def _check_keys(self, data: object, keys: Keys, *field: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_inference.errors import UsageError
+from lerobot_inference.evaluation.figures import is_figure
 from lerobot_inference.evaluation.rules import GateRules
 from lerobot_inference.jobs.azure_validation import azure_version, validate
 from lerobot_inference.jobs.command_line import CommandLine, check_command_line
@@ -85,9 +86,9 @@ class _Linter:
         key = path.resolve()
         if key not in self._sound:
             self._sound[key] = True
-            problems = dict.fromkeys(self._problems_of(path, kind))
-            self._problems |= dict.fromkeys(_shown(problem) for problem in problems)
-            self._sound[key] &= not problems
+            problems = self._problems_of(path, kind)
+            self._problems |= dict.fromkeys(map(_shown, problems))
+            self._sound[key] = not problems
         return self._sound[key]
 
     def report(self) -> LintReport:
@@ -96,7 +97,7 @@ class _Linter:
         problems = sorted(self._problems, key=lambda problem: (files.index(problem.file), problem.line or 0))
         return LintReport(files=files, problems=problems, azure_sdk=self._azure_sdk)
 
-    def _problems_of(self, path: Path, kind: Kind | None) -> Iterator[Problem]:
+    def _problems_of(self, path: Path, kind: Kind | None) -> list[Problem]:
         try:
             document = Document.read(path)
             kind = kind or _kind(document)
@@ -104,24 +105,29 @@ class _Linter:
             self._check(document, kind)
             if all(named) and not document.problems and self._azure_sdk:
                 validate(document, kind.value)
-            yield from document.problems
         except DocumentError as error:
-            yield from error.problems
-        except OSError as error:  # such as a path that is too long to be one
-            yield Problem(file=str(path), message=str(error))
+            return error.problems
+        except OSError as error:  # such as a name that is too long to be one
+            return [Problem(file=str(path), message=str(error))]
+        return document.problems
 
     def _check(self, document: Document, kind: Kind) -> None:
-        """Report what our own checks find. Raises DocumentError."""
-        match kind:
-            case Kind.PIPELINE:
-                Pipeline.read(document.path, here=False)
-            case Kind.COMPONENT:
-                _check_its_environment(document)
-                check_command_line(document, Component.read(document.path), self._commands)
-            case Kind.ENVIRONMENT:
-                Environment.read(document.path)
-            case Kind.GATE:
-                document.parse(GateRules)
+        """Report what our own checks find."""
+        if kind is Kind.COMPONENT:
+            _check_its_environment(document)
+            check_command_line(document, self._commands)
+        try:
+            match kind:
+                case Kind.PIPELINE:
+                    Pipeline.read(document.path, here=False)
+                case Kind.COMPONENT:
+                    Component.read(document.path)
+                case Kind.ENVIRONMENT:
+                    Environment.read(document.path)
+                case Kind.GATE:
+                    _check_rules(document)
+        except DocumentError as error:
+            document.problems.extend([problem for problem in error.problems if problem not in document.problems])
 
 
 def _kind(document: Document) -> Kind:
@@ -134,12 +140,12 @@ def _kind(document: Document) -> Kind:
         return TYPES[kind]
     if "type" not in document.data and document.data.keys() & {"image", "build", "conda_file"}:
         return Kind.ENVIRONMENT
-    if document.data and document.data.keys() <= GateRules.model_fields.keys():
+    if "type" not in document.data and document.data.keys() & GateRules.model_fields.keys():
         return Kind.GATE
     raise document.error(
         "this is no pipeline, component, environment or gate file",
         *(["type"] if "type" in document.data else []),
-        hint="write type: pipeline, command or parallel; OSMO's files are not checked here",
+        hint="write type: pipeline, command or parallel; an OSMO workflow has `lerobot-inference osmo lint`",
     )
 
 
@@ -170,6 +176,17 @@ def _check_its_environment(document: Document) -> None:
         elif not str(environment).startswith("azureml:") and not _file(document, environment):
             hint = "write file:PATH, relative to this file, or azureml:NAME:VERSION"
             document.report(f"{environment}: no such file", *field, hint=hint)
+
+
+def _check_rules(document: Document) -> None:
+    """Report what is wrong with gate rules."""
+    for kind, rules in document.data.items():
+        for figure in rules if isinstance(rules, dict) else ():
+            if not is_figure(str(figure)):
+                hint = "name it by its path in that file, such as protocols.as_deployed.skill"
+                document.report("is not a figure of eval_results.json", str(kind), str(figure), hint=hint)
+    if not document.problems:
+        document.parse(GateRules, dict.fromkeys(GateRules.model_fields))
 
 
 def _file(document: Document, named: object) -> Path | None:

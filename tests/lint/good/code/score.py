@@ -1,0 +1,1 @@
+"""An entry script, which is never run."""
