@@ -66,8 +66,9 @@ class Workspace:
         """
         ml = require("azure.ai.ml", "azure")
         logging.getLogger("azure").setLevel(logging.ERROR)  # its warnings are about itself
+        # Without show_progress, azure-ai-ml 1.35 waits for ever after an upload that was refused.
         client = ml.MLClient(
-            credential(), self.subscription, self.group, self.name, show_progress=False, enable_telemetry=False
+            credential(), self.subscription, self.group, self.name, show_progress=True, enable_telemetry=False
         )
         core = require("azure.core.exceptions", "azure")
         with azure_errors(f"{self}"):

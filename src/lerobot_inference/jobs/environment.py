@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -59,7 +58,7 @@ class Environment:
     def of(cls, component: Path) -> Environment:
         """The environment that a component file names. Raises ConfigError."""
         document = Document.read(component)
-        named: Any = document.data.get("environment") or document.data.get("task", {}).get("environment")
+        named = named_by(document)
         if not isinstance(named, str) or named.startswith("azureml:"):
             raise document.error(
                 f"expected the file of an environment, found {named!r}",
@@ -67,3 +66,8 @@ class Environment:
                 hint="write environment: file:<path>, relative to the component file",
             )
         return cls.read(component.parent / named.removeprefix("file:"))
+
+
+def named_by(component: Document) -> object:
+    """What a component says of its environment, where its kind says it."""
+    return component.data.get("environment") or component.data.get("task", {}).get("environment")

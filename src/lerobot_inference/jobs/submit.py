@@ -18,8 +18,9 @@ import yaml
 from lerobot_inference.azure_ml import Client, Workspace, azure_errors
 from lerobot_inference.errors import ConfigError, ServiceError, UsageError, require
 from lerobot_inference.files import atomic_folder
+from lerobot_inference.jobs.binding import PipelineInput
 from lerobot_inference.jobs.document import Document
-from lerobot_inference.jobs.environment import Environment
+from lerobot_inference.jobs.environment import Environment, named_by
 from lerobot_inference.jobs.pipeline import Pipeline
 from lerobot_inference.jobs.record import INTERRUPTED_EXIT_CODE
 from lerobot_inference.records import Record
@@ -84,13 +85,15 @@ class Submitter:
         """Check a pipeline file, upload what it names and start it.
 
         settings: as Pipeline.read. compute: in place of the file's default_compute.
-        Raises ConfigError, UsageError when there is no such compute, ServiceError; then there is no job, but for a
-        connection that was lost while the last call was on its way, which the message says.
+        Raises ConfigError, UsageError when there is no such compute, and ServiceError, which names the job: it may be
+        there if the connection was lost on the last call.
         """
-        job = load(file, settings, compute)
-        job.name = f"{file.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        self._require_computes(job)
-        with azure_errors(f"{file}: submitting {job.name} to {self.workspace}"), _quiet():
+        content = read_content(file, settings, compute)
+        self._require_computes(content)
+        name = f"{file.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        with azure_errors(f"{file}: submitting {name} to {self.workspace}"), _quiet():
+            job = _load(content, file)
+            job.name = name
             return self._told(self.client.jobs.create_or_update(job), steps={})
 
     def wait(self, job: SubmittedJob, observe: Observer, every_s: float = POLL_S) -> SubmittedJob:
@@ -146,11 +149,10 @@ class Submitter:
             downloaded={},
         )
 
-    def _require_computes(self, job: Job) -> None:
-        """Raise UsageError unless every compute that the job names is there; Azure itself would find out later."""
+    def _require_computes(self, content: Mapping[str, Any]) -> None:
+        """Raise UsageError unless every compute that is named is there; Azure itself would find out in the job."""
         core = require("azure.core.exceptions", "azure")
-        named = {job.settings.default_compute, job.compute, *(step.compute for step in job.jobs.values())}
-        for name in sorted({str(compute).removeprefix("azureml:") for compute in named if compute} - {SERVERLESS}):
+        for name in sorted(_computes(content)):
             with azure_errors(f"compute {name} of {self.workspace}"):
                 try:
                     self.client.compute.get(name)
@@ -171,51 +173,61 @@ def fetchable(file: Path) -> tuple[str, ...]:
     return found
 
 
-def load(file: Path, settings: Mapping[str, str], compute: str | None) -> Job:
-    """The SDK's job for a pipeline file that passes our own checks, with the settings applied. Raises ConfigError."""
-    ml = require("azure.ai.ml", "azure")
-    pipeline = Pipeline.read(file, settings)
-    for step in pipeline.steps:
-        _require_context(Environment.of(step.component.path))
-    text = yaml.safe_dump(_apply(Document.read(file).data, settings, pipeline), sort_keys=False)
-    with azure_errors(f"{file}"), _quiet():
-        job = ml.load_job(io.StringIO(text), relative_origin=str(file.absolute()))
-    if compute:
-        job.settings.default_compute = compute
-    return job
-
-
-def _apply(data: dict[str, Any], settings: Mapping[str, str], pipeline: Pipeline) -> dict[str, Any]:
-    """The file's content with the values that a person set, already checked, in it.
+def read_content(file: Path, settings: Mapping[str, str], compute: str | None = None) -> dict[str, Any]:
+    """The content of a pipeline file that passes our own checks, with the settings in it. Raises ConfigError.
 
     An input whose value is taken away goes, and so does every binding to it: Azure ML can't leave it open.
     """
+    pipeline = Pipeline.read(file, settings, here=False)
+    for step in pipeline.steps:
+        _require_context(step.component.path)
+    content = Document.read(file).data
     steps = {step.name: step for step in pipeline.steps}
     for key, text in settings.items():
-        *step, _, name = key.split(".")
-        holder = data["jobs"][step[1]] if step else data
-        inputs = holder.setdefault("inputs", {})
+        *of_step, _, name = key.split(".")
+        inputs = (content["jobs"][of_step[1]] if of_step else content).setdefault("inputs", {})
         if text:
-            values: Mapping[str, Any] = steps[step[1]].inputs if step else pipeline.inputs
+            values: Mapping[str, object] = steps[of_step[1]].inputs if of_step else pipeline.inputs
             inputs[name] = _literal(inputs.get(name), values[name])
         else:
             inputs.pop(name, None)
-            if not step:
-                _unbind(data["jobs"], f"${{{{parent.inputs.{name}}}}}")
-    return data
+            if not of_step:
+                _unbind(content, pipeline, name)
+    if compute:
+        content.setdefault("settings", {})["default_compute"] = f"azureml:{compute}"
+    return content
+
+
+def _load(content: Mapping[str, Any], file: Path) -> Job:
+    ml = require("azure.ai.ml", "azure")
+    text = yaml.safe_dump(content, sort_keys=False)
+    return ml.load_job(io.StringIO(text), relative_origin=str(file.absolute()))
+
+
+def _computes(content: Mapping[str, Any]) -> set[str]:
+    """The computes that a pipeline names, but those that Azure finds itself."""
+    named = {content.get("settings", {}).get("default_compute"), content.get("compute")}
+    named |= {job.get("compute") for job in content["jobs"].values()}
+    return {name.removeprefix("azureml:") for name in named if name} - {SERVERLESS}
 
 
 def _literal(before: object, value: object) -> object:
     return {**before, "path": value} if isinstance(before, dict) else value
 
 
-def _unbind(jobs: Mapping[str, Any], binding: str) -> None:
-    for job in jobs.values():
-        job["inputs"] = {key: found for key, found in job.get("inputs", {}).items() if found != binding}
+def _unbind(content: Mapping[str, Any], pipeline: Pipeline, name: str) -> None:
+    for step in pipeline.steps:
+        for key, source in step.inputs.items():
+            if source == PipelineInput(name):
+                del content["jobs"][step.name]["inputs"][key]
 
 
-def _require_context(environment: Environment) -> None:
+def _require_context(component: Path) -> None:
     """Raise ConfigError for a build context of ours whose made files were not made: its image could not be built."""
+    named = named_by(Document.read(component))
+    if not isinstance(named, str) or named.startswith("azureml:"):
+        return
+    environment = Environment.of(component)
     if environment.context is None or not environment.extras:
         return
     if not (environment.context / "requirements.txt").is_file() or not any(environment.context.glob("*.whl")):

@@ -21,7 +21,7 @@ def submit(
     subscription: Annotated[str | None, typer.Option(help="Azure subscription; AZURE_SUBSCRIPTION_ID.")] = None,
     resource_group: Annotated[str | None, typer.Option(help="Its resource group; AZURE_RESOURCE_GROUP.")] = None,
     workspace: Annotated[str | None, typer.Option(help="Azure ML workspace; AZUREML_WORKSPACE_NAME.")] = None,
-    compute: Annotated[str | None, typer.Option(help="Compute of every step, in place of the file's.")] = None,
+    compute: Annotated[str | None, typer.Option(help="Compute, in place of the file's default_compute.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show every change of state until the job has ended.")] = False,
     download: Annotated[
         Path | None, typer.Option(help="Folder for the report, the results and the verdict; waits for the job.")
