@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,11 @@ import yaml
 
 from lerobot_inference.control.controller import Controller
 from lerobot_inference.control.decision import ControlSettings, Decision
-from lerobot_inference.control.guards import Guards
+from lerobot_inference.control.guards import UR10E, Guards
 from lerobot_inference.control.predictor import Prediction
 from lerobot_inference.control.schedule import QueueSchedule, Schedule
 from lerobot_inference.types import ActionMode, FloatArray, UInt8Array
 
-UR10E = Path(__file__).parents[1] / "edge" / "config" / "ur10e.yaml"
 JOINTS = (
     "shoulder_pan_joint",
     "shoulder_lift_joint",

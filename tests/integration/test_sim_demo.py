@@ -21,7 +21,7 @@ from lerobot_inference.export import ExportOptions, export
 from lerobot_inference.registry import Candidate, register
 from lerobot_inference.report import render_plots
 from lerobot_inference.sim.record import record
-from lerobot_inference.sim.rollout import rollout
+from lerobot_inference.sim.rollout import Loop, rollout
 from lerobot_inference.sim.train import DEMO_IMAGE, train
 from lerobot_inference.types import Precision
 
@@ -128,5 +128,5 @@ def test_it_reaches_the_ball_in_the_closed_loop(engine: Engine) -> None:
 
 
 def test_it_reaches_nothing_when_the_image_shows_the_ball_elsewhere(engine: Engine) -> None:
-    results = rollout(engine, "demo", episodes=50, seed=0, wrong_image=True)
+    results = rollout(engine, "demo", episodes=50, seed=0, loop=Loop(wrong_image=True))
     assert results.success_rate <= 0.04, results.runs

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from control_kit import HZ, JOINTS, PERIOD_S, START, UR10E, Bench, ScriptedPredictor, guard_settings, steady
+from control_kit import HZ, JOINTS, PERIOD_S, START, Bench, ScriptedPredictor, guard_settings, steady
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lerobot_inference.control.decision import State
-from lerobot_inference.control.guards import Guards
+from lerobot_inference.control.guards import UR10E, Guards
 from lerobot_inference.control.guards.chain import KINDS
 from lerobot_inference.control.prefetch import PrefetchSchedule
 from lerobot_inference.control.schedule import EnsembleSchedule, QueueSchedule

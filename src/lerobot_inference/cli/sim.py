@@ -12,12 +12,13 @@ import typer
 from lerobot_inference.checkpoint import open_policy
 from lerobot_inference.cli.console import console, print_json, progress_display
 from lerobot_inference.cli.options import DeviceOption, EngineOption, PolicyOption
+from lerobot_inference.control import UR10E, ScheduleName
 from lerobot_inference.engine import AUTO, EngineChoice
 from lerobot_inference.errors import UsageError
 from lerobot_inference.sim.cell import DEFAULT_IMAGE
 from lerobot_inference.sim.policy import write_full_size_policy
 from lerobot_inference.sim.record import record as run_record
-from lerobot_inference.sim.rollout import RolloutResults
+from lerobot_inference.sim.rollout import Loop, RolloutResults
 from lerobot_inference.sim.rollout import rollout as run_rollout
 from lerobot_inference.sim.train import DEMO_IMAGE, Recipe
 from lerobot_inference.sim.train import train as run_train
@@ -98,6 +99,11 @@ def rollout(
     wrong_image: Annotated[
         bool, typer.Option("--wrong-image", help="Show the ball at another place: nothing useful must come of it.")
     ] = False,
+    schedule: Annotated[
+        ScheduleName, typer.Option(help="How chunks become actions; policy: as it was saved.")
+    ] = ScheduleName.POLICY,
+    latency: Annotated[int, typer.Option(min=0, help="Control periods that a prediction takes.")] = 0,
+    guards: Annotated[Path, typer.Option(help="Guards file of the arm.")] = UR10E,
     engine: EngineOption = AUTO,
     device: DeviceOption = "cpu",
     json: JsonOption = False,
@@ -105,7 +111,8 @@ def rollout(
     """Let a policy move the simulated arm and count how often it reaches the ball."""
     loaded = EngineChoice(engine, device).load(open_policy(policy))
     with progress_display() as progress:
-        results = run_rollout(loaded, str(policy), episodes, seed, wrong_image=wrong_image, progress=progress)
+        loop = Loop(schedule, latency, wrong_image=wrong_image, guards=guards)
+        results = run_rollout(loaded, str(policy), episodes, seed, loop, progress)
     if json:
         print_json(results)
     else:

@@ -117,8 +117,7 @@ class Controller:
         if self._latched is not None:
             return self._decide(State.LATCHED, self._latched, received.events)
         outcome = received + self.guards.watch(self._situation(now_s))
-        if outcome.severity < Severity.HOLD:
-            self._ask()
+        if outcome.severity < Severity.HOLD and self._ask():
             outcome += self._receive(now_s)
         if outcome.severity >= Severity.HOLD:
             return self._refuse(outcome, now_s)
@@ -126,13 +125,14 @@ class Controller:
             return self._idle(now_s, outcome)
         return self._move(now_s, outcome)
 
-    def _ask(self) -> None:
-        """Ask for a chunk where one is needed, and what is seen is of one moment."""
+    def _ask(self) -> bool:
+        """Ask for a chunk where one is needed, and what is seen is of one moment; whether that was so."""
         if self._predictor.busy or not self._schedule.needs_chunk or self.senses.skew_s > SKEW_S:
-            return
+            return False
         joints, image = self.senses.seen
         self._asked_at, self._discard = self._given, False
         self._predictor.ask(joints * self._signs, image)
+        return True
 
     def _receive(self, now_s: float) -> Outcome:
         """Hand a finished chunk to the schedule, if it may be used."""

@@ -32,7 +32,7 @@ class Predictor(Protocol):
         """Begin to predict from (S,) radians and (H, W, 3) RGB. Call it only when not `busy`."""
 
     def answer(self) -> Prediction | None:
-        """The answer to the last question, once; None while there is none."""
+        """The answer to the last question, once; None while there is none. Called once a tick, and after `ask`."""
 
 
 def camera_of(engine: Engine) -> str:
@@ -57,11 +57,12 @@ def predict(engine: Engine, camera: str, state: FloatArray, image: UInt8Array) -
 
 
 class InlinePredictor:
-    """Answers before `ask` returns: for a replay and a simulation, where time stands still meanwhile."""
+    """Predicts before `ask` returns, for a simulation; the answer is there `delay` ticks later (0: at once)."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._camera = engine, camera_of(engine)
+    def __init__(self, engine: Engine, delay: int = 0) -> None:
+        self._engine, self._camera, self._delay = engine, camera_of(engine), delay
         self._answer: Prediction | None = None
+        self._left = 0
 
     @property
     def busy(self) -> bool:
@@ -70,10 +71,13 @@ class InlinePredictor:
 
     def ask(self, state: FloatArray, image: UInt8Array) -> None:
         """See Predictor."""
-        self._answer = predict(self._engine, self._camera, state, image)
+        self._answer, self._left = predict(self._engine, self._camera, state, image), self._delay
 
     def answer(self) -> Prediction | None:
-        """See Predictor."""
+        """See Predictor. Called once a tick, and once more in the tick of `ask`."""
+        if self._answer is None or self._left > 0:
+            self._left -= 1
+            return None
         answer, self._answer = self._answer, None
         return answer
 

@@ -142,7 +142,7 @@ def stack(actions: Sequence[FloatArray]) -> FloatArray:
     return np.stack(actions) if actions else np.empty((0, 0), np.float32)
 
 
-def make_schedule(spec: PolicySpec) -> Schedule:
+def make_schedule(spec: PolicySpec) -> QueueSchedule | EnsembleSchedule:
     """The schedule the policy was saved with: ensembling where its config asks for it, else the queue."""
     if spec.temporal_ensemble_coeff is not None:
         return EnsembleSchedule(spec.temporal_ensemble_coeff)

@@ -5,10 +5,11 @@ A guard is added by writing its file and its line here.
 """
 
 from lerobot_inference.control.guards.base import ACCEPT, ChunkCheck, Limit, Severity, Situation, Verdict, Watch
-from lerobot_inference.control.guards.chain import GuardEvent, Guards, Outcome
+from lerobot_inference.control.guards.chain import UR10E, GuardEvent, Guards, Outcome
 
 __all__ = [
     "ACCEPT",
+    "UR10E",
     "ChunkCheck",
     "GuardEvent",
     "Guards",

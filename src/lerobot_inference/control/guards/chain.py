@@ -43,6 +43,9 @@ from lerobot_inference.errors import ConfigError
 from lerobot_inference.records import first_problem
 from lerobot_inference.types import FloatArray
 
+UR10E = Path(__file__).parents[1] / "ur10e.yaml"
+"""The guards of a UR10e as they are shipped, for commissioning."""
+
 WATCHES: dict[str, type[Settings]] = {
     "robot_mode": RobotMode,
     "second_publisher": SecondPublisher,
