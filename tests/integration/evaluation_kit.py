@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from lerobot_inference.engine.base import check_chunk
+from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.evaluation.results_folder import load_results
 from lerobot_inference.types import ActionChunk, FloatArray, PolicySpec, Precision, UInt8Array
 
 type Answer = Callable[[Mapping[str, UInt8Array], FloatArray], FloatArray]
@@ -53,6 +55,25 @@ def figures(results: EvalResults) -> dict[str, Any]:
     for field in ("created", "command", "workers"):
         del content["provenance"][field]
     return content
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def require_equal(folder: Path, other: Path) -> None:
+    """All but times, `created` and the command line."""
+    one, two = load_results(folder), load_results(other)
+    assert figures(one) == figures(two)
+    found = contents(folder)
+    assert found.keys() == contents(other).keys()
+    assert not [name for name in found if name.endswith(".partial")]
+    for name in ("failure_cases.jsonl", "plan.json"):
+        assert found[name] == (other / name).read_bytes()
+    for episode in one.per_episode:
+        a, b = (EpisodePredictions.load(predictions_path(each, episode.episode)) for each in (folder, other))
+        for field in ("predicted", "ground_truth", "states", "timestamps", "frames", "chunk_starts", "horizon_mae"):
+            assert np.array_equal(getattr(a, field), getattr(b, field)), field
 
 
 def evaluate_command(policy: Path, dataset: Path, output: Path, *options: object) -> list[str]:

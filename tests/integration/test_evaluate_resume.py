@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import stalling_evaluation
-from evaluation_kit import Answer, Scripted, figures, run_evaluate
+from evaluation_kit import Answer, Scripted, contents, figures, require_equal, run_evaluate
 from lerobot_writer import write_dataset
 
 from lerobot_inference.checkpoint import Checkpoint
@@ -24,7 +24,6 @@ from lerobot_inference.dataset import Dataset
 from lerobot_inference.errors import ConfigError, EvaluationError
 from lerobot_inference.evaluation.evaluate import evaluate
 from lerobot_inference.evaluation.plan import EvaluationPlan
-from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.evaluation.results_folder import load_results
 from lerobot_inference.types import FloatArray, UInt8Array
@@ -80,27 +79,8 @@ def run(checkpoint: Path, dataset_folder: Path) -> Run:
     return Run(checkpoint, dataset_folder)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def scores(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in (folder / "scores").rglob("*"))
-
-
-def require_equal(folder: Path, other: Path) -> None:
-    """All but times, `created` and the command line."""
-    one, two = load_results(folder), load_results(other)
-    assert figures(one) == figures(two)
-    found = contents(folder)
-    assert found.keys() == contents(other).keys()
-    assert not [name for name in found if name.endswith(".partial")]
-    for name in ("failure_cases.jsonl", "plan.json"):
-        assert found[name] == (other / name).read_bytes()
-    for episode in one.per_episode:
-        a, b = (EpisodePredictions.load(predictions_path(each, episode.episode)) for each in (folder, other))
-        for field in ("predicted", "ground_truth", "states", "timestamps", "frames", "chunk_starts", "horizon_mae"):
-            assert np.array_equal(getattr(a, field), getattr(b, field)), field
 
 
 @contextmanager
@@ -141,9 +121,10 @@ def test_what_kill_9_interrupted_is_resumed_and_ends_like_an_uninterrupted_run(
     with stalled(checkpoint, dataset, output, marks, 9, workers, "jpeg:50", marks=marks, processes=workers) as program:
         program.send_signal(signal.SIGKILL)
         program.wait()
-    assert scores(output) == SCORES[:workers]
+    kept = scores(output)
+    assert len(kept) == workers
     assert not (output / "eval_results.json").exists()
-    finished = {name: data for name, data in contents(output).items() if name in SCORES}
+    finished = {name: data for name, data in contents(output).items() if name in kept}
 
     resumed = run_evaluate(checkpoint, dataset, output, "--workers", workers, "--perturb", "jpeg:50", "--resume")
     assert resumed.returncode == 4, resumed.stderr
@@ -314,7 +295,7 @@ def test_the_same_policy_and_dataset_may_lie_elsewhere(run: Run, tmp_path: Path)
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (None, "plan.json: No such file or directory; which evaluation to resume is not known"),
+        (None, "plan.json: No such file or directory; of which evaluation it is, is not known"),
         ("", "plan.json: Invalid JSON"),
         ("{}", "plan.json: episodes: Field required"),
     ],

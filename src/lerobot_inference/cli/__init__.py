@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from lerobot_inference.cli import (
+    aggregate,
     doctor,
     download,
     evaluate,
@@ -19,6 +20,7 @@ from lerobot_inference.cli import (
     plot,
     register,
     sim,
+    split,
     tracking,
 )
 from lerobot_inference.cli.console import errors
@@ -32,6 +34,8 @@ def _new_app(text: str | None = None) -> typer.Typer:
 app = _new_app("Evaluate, gate, register and deploy LeRobot ACT policies for a UR10e.")
 app.command()(download.download)
 app.command()(evaluate.evaluate)
+app.command()(split.split)
+app.command()(aggregate.aggregate)
 app.command()(gate.gate)
 app.command()(plot.plot)
 app.command()(register.register)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +12,30 @@ from rich.text import Text
 
 from lerobot_inference.checkpoint import open_policy
 from lerobot_inference.cli.console import console, errors, print_json, progress_display
-from lerobot_inference.cli.options import DeviceOption, EngineOption, PolicyOption, PrecisionOption, ThreadsOption
+from lerobot_inference.cli.options import (
+    DatasetOption,
+    DeviceOption,
+    EngineOption,
+    PolicyOption,
+    PrecisionOption,
+    ThreadsOption,
+)
+from lerobot_inference.cli.plan_options import (
+    ActionModeChoice,
+    ActionModeOption,
+    BatchSizeOption,
+    EpisodesOption,
+    PerturbOption,
+    ProtocolOption,
+    Protocols,
+    StrideOption,
+    make_plan,
+)
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import AUTO, EngineChoice
-from lerobot_inference.evaluation.perturbations import EXAMPLES
-from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.evaluation.shard import Shard, evaluate_shard
 from lerobot_inference.evaluation.workers import evaluate_with_workers
-from lerobot_inference.types import ActionMode
 
 PARTIAL_EXIT_CODE = 4
 
@@ -32,59 +48,59 @@ WorkersOption = Annotated[
 ]
 
 
-class Protocols(StrEnum):
-    """Which protocols to run."""
-
-    AS_DEPLOYED = "as-deployed"
-    BOTH = "both"
-
-
-class ActionModeChoice(StrEnum):
-    """What an action means; `auto` reads it off the dataset."""
-
-    AUTO = "auto"
-    DELTA = "delta"
-    ABSOLUTE = "absolute"
+SHARDED = (
+    "Score this process' share of the episodes, as RANK and WORLD_SIZE in the environment say, "
+    "into a piece for `aggregate`."
+)
 
 
 def evaluate(
     policy: PolicyOption,
-    dataset: Annotated[Path, typer.Option(help="Folder of the LeRobot v3 dataset.")],
+    dataset: DatasetOption,
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
-    episodes: Annotated[str, typer.Option(help="all, a count such as 10, or numbers such as 3,5-8.")] = "all",
+    episodes: EpisodesOption = "all",
     device: DeviceOption = "cuda",
     engine: EngineOption = AUTO,
     precision: PrecisionOption = None,
     threads: ThreadsOption = None,
     workers: WorkersOption = None,
-    protocol: Annotated[Protocols, typer.Option(help="as-deployed alone, or every-frame too.")] = Protocols.BOTH,
-    stride: Annotated[int, typer.Option(min=1, help="every-frame: predict from each N-th frame.")] = 1,
-    batch_size: Annotated[int, typer.Option(min=1, help="every-frame: frames in one forward pass.")] = 8,
-    action_mode: Annotated[ActionModeChoice, typer.Option(help="What an action means.")] = ActionModeChoice.AUTO,
-    perturb: Annotated[
-        str | None, typer.Option(help=f"Conditions under which all is replayed as deployed once more: {EXAMPLES}.")
-    ] = None,
+    protocol: ProtocolOption = Protocols.BOTH,
+    stride: StrideOption = 1,
+    batch_size: BatchSizeOption = 8,
+    action_mode: ActionModeOption = ActionModeChoice.AUTO,
+    perturb: PerturbOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what an interrupted run of the same evaluation left.")
     ] = False,
+    sharded: Annotated[bool, typer.Option("--sharded", help=SHARDED)] = False,
     json: Annotated[bool, typer.Option("--json", help="Print eval_results.json.")] = False,
 ) -> None:
     """Replay recorded episodes through a policy and write the results folder."""
     opened, data = open_policy(policy), Dataset.open(dataset)
-    plan = EvaluationPlan.make(
+    plan = make_plan(
         opened,
         data,
         episodes=episodes,
-        every_frame=protocol is Protocols.BOTH,
+        protocol=protocol,
         stride=stride,
         batch_size=batch_size,
-        action_mode=None if action_mode is ActionModeChoice.AUTO else ActionMode(action_mode.value),
-        perturb=perturb or "",
+        action_mode=action_mode,
+        perturb=perturb,
     )
     choice = EngineChoice(engine, device, precision, threads)
     with progress_display() as progress:
+        if sharded:
+            shard = Shard.from_environment(os.environ)
+            failures = evaluate_shard(opened, data, choice, output, plan, shard, workers, progress, resume=resume)
+            console.print(f"piece: {output / shard.name}, {len(failures)} failures", soft_wrap=True)
+            return
         results = evaluate_with_workers(opened, data, choice, output, plan, workers, progress, resume=resume)
-    if json:
+    print_results(results, output, as_json=json)
+
+
+def print_results(results: EvalResults, output: Path, *, as_json: bool) -> None:
+    """Print the figures; end with the exit code of a partial result where it is one."""
+    if as_json:
         print_json(results)
     else:
         console.print(summary_table(results))

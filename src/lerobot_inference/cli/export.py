@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lerobot_inference.checkpoint import Bundle, Checkpoint
 from lerobot_inference.cli.console import console, print_json, progress_display
-from lerobot_inference.cli.evaluate import ActionModeChoice
+from lerobot_inference.cli.plan_options import ActionModeChoice
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.export import ExportOptions
 from lerobot_inference.export import export as export_bundle

@@ -11,6 +11,7 @@ from lerobot_inference.engine import DEVICES, ENGINES
 from lerobot_inference.types import Precision
 
 PolicyOption = Annotated[Path, typer.Option(help="Folder of the policy: a lerobot ACT checkpoint, or a bundle.")]
+DatasetOption = Annotated[Path, typer.Option(help="Folder of the LeRobot v3 dataset.")]
 EngineOption = Annotated[
     str, typer.Option(help=f"{', '.join(ENGINES)}; auto is the fastest exact one that is installed.")
 ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from lerobot_inference.checkpoint import Policy
@@ -15,16 +14,14 @@ from lerobot_inference.evaluation.episode_score import EpisodeScore
 from lerobot_inference.evaluation.metrics import Spread
 from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
 from lerobot_inference.evaluation.provenance import EngineSetup, describe_provenance
-from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults, Failure, PerturbedResult
+from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults, Failure, PerturbedResult, Provenance
 from lerobot_inference.evaluation.results_folder import clear_figures, load_results, save_failures, save_results
 from lerobot_inference.evaluation.resume import begin, finished_tasks, was_begun
 from lerobot_inference.evaluation.robustness import compare_perturbed
+from lerobot_inference.evaluation.stages import Perform, Stages, in_this_process
 from lerobot_inference.evaluation.summary import summarise, worst_cases
-from lerobot_inference.evaluation.task import Outcome, Task, all_tasks
+from lerobot_inference.evaluation.task import Task, all_tasks
 from lerobot_inference.types import Progress, silent
-
-type Perform = Callable[[Sequence[Task]], Iterator[Outcome]]
-"""Begins to work on tasks and yields the outcome of each, in their order."""
 
 
 def evaluate(
@@ -47,13 +44,22 @@ def evaluate(
     """
     evaluation = Evaluation(policy, dataset, plan, output)
     setup = EngineSetup.warm_up(engine)
-    return run(evaluation, setup, lambda tasks: (t.perform(evaluation, engine) for t in tasks), progress, resume)
+    provenance = describe_provenance(policy, dataset, plan.episodes, setup)
+    perform = in_this_process(evaluation, engine)
+    return run(evaluation, provenance, setup.cold_forward_s, perform, progress, resume=resume)
 
 
-def run(evaluation: Evaluation, setup: EngineSetup, perform: Perform, progress: Progress, resume: bool) -> EvalResults:
+def run(
+    evaluation: Evaluation,
+    provenance: Provenance,
+    cold_forward_s: float,
+    perform: Perform,
+    progress: Progress,
+    *,
+    resume: bool = False,
+) -> EvalResults:
     """Have all that is not yet finished performed, and write the results. Raises as `evaluate` does."""
     plan, output = evaluation.plan, evaluation.output
-    provenance = describe_provenance(evaluation.policy, evaluation.dataset, plan.episodes, setup)
     kept: dict[Task, EpisodeScore] = {}
     if resume and was_begun(evaluation, provenance):
         kept = finished_tasks(evaluation)
@@ -63,8 +69,8 @@ def run(evaluation: Evaluation, setup: EngineSetup, perform: Perform, progress: 
         clear_figures(output)
     else:
         begin(evaluation, provenance)
-    stages = _Stages(kept, perform, progress)
-    scores = stages.run("evaluate", [Task(episode) for episode in plan.episodes])
+    stages = Stages(kept, perform, progress)
+    scores = stages.recorded(plan.episodes)
     if not scores:
         save_failures(stages.failures, output)
         raise _nothing_scored(stages.failures, output)
@@ -72,7 +78,7 @@ def run(evaluation: Evaluation, setup: EngineSetup, perform: Perform, progress: 
     results = summarise(
         scores,
         stages.failures,
-        setup.cold_forward_s,
+        cold_forward_s,
         spec=evaluation.policy.spec,
         dataset=evaluation.dataset,
         action_mode=plan.action_mode,
@@ -85,39 +91,14 @@ def run(evaluation: Evaluation, setup: EngineSetup, perform: Perform, progress: 
     return results
 
 
-@dataclass
-class _Stages:
-    """Does one part of the work after the other, and collects what fails. kept: what need not be done again."""
-
-    kept: Mapping[Task, EpisodeScore]
-    perform: Perform
-    progress: Progress
-
-    def __post_init__(self) -> None:
-        self.failures: list[Failure] = []
-
-    def run(self, name: str, tasks: Sequence[Task]) -> list[EpisodeScore]:
-        """The scores of those tasks that don't fail, in order."""
-        missing = [task for task in tasks if task not in self.kept]
-        before, total = len(tasks) - len(missing), len(tasks)
-        self.progress(name, before, total)
-        outcomes: dict[Task, Outcome] = dict(self.kept)
-        for done, (task, outcome) in enumerate(zip(missing, self.perform(missing), strict=True), start=before + 1):
-            outcomes[task] = outcome
-            self.progress(name, done, total)
-        found = [outcomes[task] for task in tasks]
-        self.failures += [outcome for outcome in found if isinstance(outcome, Failure)]
-        return [outcome for outcome in found if not isinstance(outcome, Failure)]
-
-
 def _robustness(
-    evaluation: Evaluation, stages: _Stages, scores: Sequence[EpisodeScore]
+    evaluation: Evaluation, stages: Stages, scores: Sequence[EpisodeScore]
 ) -> tuple[dict[str, PerturbedResult], dict[str, str]]:
     """Perturbation -> its figures, over the episodes with a score without it; and why one has none."""
     spread = Spread.of(evaluation.dataset)
     results, reasons = {}, {}
     for perturbation in evaluation.plan.perturbations:
-        perturbed = stages.run(perturbation.name, [Task(score.episode, perturbation) for score in scores])
+        perturbed = stages.perturbed(perturbation, scores)
         if perturbed:
             results[perturbation.name] = compare_perturbed(perturbed, scores, spread)
         else:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from lerobot_inference.checkpoint import Policy
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.evaluation.fit import check_fit, find_action_mode, select_episodes
 from lerobot_inference.evaluation.perturbations import Perturbation, parse_perturbations
+from lerobot_inference.records import Record
 from lerobot_inference.types import ActionMode
 
 
@@ -49,6 +51,31 @@ class EvaluationPlan:
         chosen = select_episodes(episodes, dataset.episode_indices)
         mode = action_mode or find_action_mode(dataset, chosen)
         return cls(chosen, mode, every_frame, stride, batch_size, perturbations)
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The fields of a PlanRecord."""
+        return vars(self) | {"perturbations": [each.name for each in self.perturbations]}
+
+
+class PlanRecord(Record):
+    """A plan in a file."""
+
+    schema_version: Literal[1] = 1
+    episodes: list[int]
+    action_mode: ActionMode
+    every_frame: bool
+    stride: int
+    batch_size: int
+    perturbations: list[str]
+
+    @property
+    def plan(self) -> EvaluationPlan:
+        """What was written down. Raises UsageError for a perturbation that is not understood."""
+        perturbations = parse_perturbations(",".join(self.perturbations))
+        return EvaluationPlan(
+            self.episodes, self.action_mode, self.every_frame, self.stride, self.batch_size, perturbations
+        )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ RESULTS_FILE = "eval_results.json"
 PROVENANCE_FILE = "provenance.json"
 FAILURES_FILE = "failure_cases.jsonl"
 PLAN_FILE = "plan.json"
+PIECE_FILE = "piece.json"
 PREDICTIONS_FOLDER = "predictions"
 SCORES_FOLDER = "scores"
 

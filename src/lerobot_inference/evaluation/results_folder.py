@@ -13,6 +13,7 @@ from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results import (
     FAILURES_FILE,
+    PIECE_FILE,
     PLAN_FILE,
     PREDICTIONS_FOLDER,
     PROVENANCE_FILE,
@@ -129,7 +130,8 @@ def clear_results(folder: Path) -> None:
         for name in (PREDICTIONS_FOLDER, SCORES_FOLDER):
             if (folder / name).is_dir():
                 shutil.rmtree(folder / name)
-        (folder / PLAN_FILE).unlink(missing_ok=True)
+        for name in (PIECE_FILE, PLAN_FILE):
+            (folder / name).unlink(missing_ok=True)
 
 
 def clear_figures(folder: Path) -> None:

@@ -4,35 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.episode_score import EpisodeScore
-from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
+from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan, PlanRecord
 from lerobot_inference.evaluation.results import PLAN_FILE, RESULTS_FILE, Provenance
 from lerobot_inference.evaluation.results_folder import clear_results
 from lerobot_inference.evaluation.task import Task, all_tasks
-from lerobot_inference.records import Record, first_problem, save_record
-from lerobot_inference.types import ActionMode, Precision
+from lerobot_inference.records import first_problem, save_record
+from lerobot_inference.types import Precision
 
 BEGIN_ANEW = "leave --resume out to begin anew, which clears that folder, or choose another --output"
 
 
-class EvaluationRecord(Record):
+class EvaluationRecord(PlanRecord):
     """plan.json: all that decides an evaluation's figures. Two with equal records give equal figures.
 
     The number of workers, where the files lie and when it was begun may differ.
     """
 
-    schema_version: Literal[1] = 1
-    episodes: list[int]
-    action_mode: ActionMode
-    every_frame: bool
-    stride: int
-    batch_size: int
-    perturbations: list[str]
     engine: str
     device: str
     precision: Precision
@@ -46,14 +38,27 @@ class EvaluationRecord(Record):
     @classmethod
     def of(cls, plan: EvaluationPlan, provenance: Provenance) -> EvaluationRecord:
         """Put together what the plan and the provenance say."""
-        return cls(
-            action_mode=plan.action_mode,
-            every_frame=plan.every_frame,
-            stride=plan.stride,
-            batch_size=plan.batch_size,
-            perturbations=[each.name for each in plan.perturbations],
-            **provenance.model_dump(include=set(cls.model_fields)),
-        )
+        return cls(**plan.described, **provenance.model_dump(include=set(cls.model_fields), exclude={"episodes"}))
+
+    @classmethod
+    def load(cls, path: Path, hint: str) -> EvaluationRecord:
+        """Read plan.json. Raises ConfigError with that hint."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}; of which evaluation it is, is not known", hint) from error
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {first_problem(error)}", hint) from error
+
+    def require_same(self, expected: EvaluationRecord, path: Path, hint: str) -> None:
+        """Raise ConfigError, about the file `path` that says this, when it isn't what is expected."""
+        was, now = (dict(_leaves(record.model_dump(mode="json"))) for record in (self, expected))
+        for field in now | was:
+            there, here = was.get(field, "absent"), now.get(field, "absent")
+            if there != here:
+                raise ConfigError(
+                    f"{path} is of another evaluation: {field} is {there!s:.200} there, expected {here!s:.200}", hint
+                )
 
 
 def begin(evaluation: Evaluation, provenance: Provenance) -> None:
@@ -70,13 +75,8 @@ def was_begun(evaluation: Evaluation, provenance: Provenance) -> bool:
     path = evaluation.output / PLAN_FILE
     if not path.exists() and not (evaluation.output / RESULTS_FILE).exists():
         return False
-    try:
-        found = EvaluationRecord.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; which evaluation to resume is not known", BEGIN_ANEW) from error
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {first_problem(error)}", BEGIN_ANEW) from error
-    _require_same(found, EvaluationRecord.of(evaluation.plan, provenance), path)
+    expected = EvaluationRecord.of(evaluation.plan, provenance)
+    EvaluationRecord.load(path, BEGIN_ANEW).require_same(expected, path, BEGIN_ANEW)
     return True
 
 
@@ -84,16 +84,6 @@ def finished_tasks(evaluation: Evaluation) -> dict[Task, EpisodeScore]:
     """The scores that are on disk, whole; what is damaged is said and left out."""
     kept = ((task, task.kept(evaluation.output)) for task in all_tasks(evaluation.plan))
     return {task: score for task, score in kept if score}
-
-
-def _require_same(found: EvaluationRecord, expected: EvaluationRecord, path: Path) -> None:
-    was, now = (dict(_leaves(record.model_dump(mode="json"))) for record in (found, expected))
-    for field in now | was:
-        there, here = was.get(field, "absent"), now.get(field, "absent")
-        if there != here:
-            raise ConfigError(
-                f"{path} is of another evaluation: {field} is {there!s:.200} there, expected {here!s:.200}", BEGIN_ANEW
-            )
 
 
 def _leaves(value: dict[str, object], path: str = "") -> Iterator[tuple[str, object]]:

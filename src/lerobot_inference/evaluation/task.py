@@ -36,25 +36,32 @@ class Task:
         try:
             score, predictions = self._score(evaluation, engine)
         except (DatasetError, EngineError) as error:
-            under = f"under {self.perturbation.name}: " if self.perturbation else ""
-            return Failure(episode=self.episode, kind=type(error).__name__, message=under + error.message)
+            return self.failure(type(error).__name__, error.message)
         if predictions:
             predictions.save(predictions_path(evaluation.output, self.episode))
         score.save(self.score_path(evaluation.output))
         return score
 
+    def failure(self, kind: str, message: str) -> Failure:
+        """Why it has no score."""
+        under = f"under {self.perturbation.name}: " if self.perturbation else ""
+        return Failure(episode=self.episode, kind=kind, message=under + message)
+
     def kept(self, output: Path) -> EpisodeScore | None:
         """The score that `perform` left in the results folder; None: it did not, or what it left is damaged."""
-        path = self.score_path(output)
-        if not path.exists():
+        if not self.score_path(output).exists():
             return None
         try:
-            if not self.perturbation:
-                EpisodePredictions.load(predictions_path(output, self.episode))
-            return EpisodeScore.load(path)
+            return self.load(output)
         except ConfigError as error:
             log.warning("episode %d is done again: %s", self.episode, error.message)
             return None
+
+    def load(self, output: Path) -> EpisodeScore:
+        """The score that `perform` left in the results folder. Raises ConfigError: it did not, or that is damaged."""
+        if not self.perturbation:
+            EpisodePredictions.load(predictions_path(output, self.episode))
+        return EpisodeScore.load(self.score_path(output))
 
     def score_path(self, output: Path) -> Path:
         """scores/ep000.npz, or scores/jpeg_50/ep000.npz."""

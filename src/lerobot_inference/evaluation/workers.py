@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,10 +14,11 @@ from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import EngineChoice
 from lerobot_inference.engine.base import Engine, available_cores, thread_count
 from lerobot_inference.errors import EvaluationError, UsageError
-from lerobot_inference.evaluation.evaluate import evaluate, run
+from lerobot_inference.evaluation.evaluate import run
 from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
-from lerobot_inference.evaluation.provenance import EngineSetup
+from lerobot_inference.evaluation.provenance import EngineSetup, describe_provenance
 from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.evaluation.stages import Perform, in_this_process
 from lerobot_inference.evaluation.task import Outcome, Task
 from lerobot_inference.processes import worker_processes
 from lerobot_inference.types import Progress, silent
@@ -38,13 +40,28 @@ def evaluate_with_workers(
     All but the times is what one process gives with engines of as many threads. One worker is this process.
     Raises as `evaluate` does, UsageError for workers that can't be, EvaluationError when a worker dies.
     """
-    choice, workers = share_cores(choice, workers, len(plan.episodes))
-    if workers == 1:
-        return evaluate(policy, dataset, choice.load(policy), output, plan, progress, resume=resume)
     evaluation = Evaluation(policy, dataset, plan, output)
-    with _pool(workers, evaluation, choice) as pool:
-        setup = pool.submit(_set_up).result()
-        return run(evaluation, replace(setup, workers=workers), partial(pool.map, _perform), progress, resume)
+    with engines(evaluation, choice, workers, len(plan.episodes)) as (setup, perform):
+        provenance = describe_provenance(policy, dataset, plan.episodes, setup)
+        return run(evaluation, provenance, setup.cold_forward_s, perform, progress, resume=resume)
+
+
+@contextmanager
+def engines(
+    evaluation: Evaluation, choice: EngineChoice, workers: int | None, episodes: int
+) -> Iterator[tuple[EngineSetup, Perform]]:
+    """Load an engine for each worker, and yield what they are and what performs tasks with them.
+
+    Raises UsageError for workers that can't be, EvaluationError when a worker dies.
+    """
+    choice, workers = share_cores(choice, workers, episodes)
+    if workers == 1:
+        engine = choice.load(evaluation.policy)
+        yield EngineSetup.warm_up(engine), in_this_process(evaluation, engine)
+    else:
+        with _pool(workers, evaluation, choice) as pool:
+            setup = pool.submit(_set_up).result()
+            yield replace(setup, workers=workers), partial(pool.map, _perform)
 
 
 def share_cores(choice: EngineChoice, workers: int | None, episodes: int) -> tuple[EngineChoice, int]:

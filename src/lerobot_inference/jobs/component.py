@@ -218,10 +218,10 @@ class Component:
             if self.parallel.task.append_row_to:
                 given["--append-row-to"] = fill(self.parallel.task.append_row_to, texts)
             driver = [word for option in given.items() for word in option]
-            return ["python", "-m", "lerobot_inference.jobs.parallel_driver", *driver, "--", *arguments]
+            return ["python", "-P", "-m", "lerobot_inference.jobs.parallel_driver", *driver, "--", *arguments]
         if self.processes > 1:
             launcher = "lerobot_inference.jobs.distributed"
-            return ["python", "-m", launcher, "--processes", str(self.processes), "--", *arguments]
+            return ["python", "-P", "-m", launcher, "--processes", str(self.processes), "--", *arguments]
         return arguments
 
     def arguments(self, values: Mapping[str, Value], outputs: Mapping[str, Path]) -> list[str]:
