@@ -128,6 +128,7 @@ def connect() -> Store:
         os.environ.setdefault(RETRIES_VARIABLE, RETRIES)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # ours is drawn by the command line
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is what --json prints
     mlflow = require("mlflow", "mlflow")
     _quieten()
     uri, artifacts = full_uri(os.environ.get(URI_VARIABLE, "")), None
