@@ -5,25 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from full_disk import run_with_small_files
 from lerobot_writer import write_dataset
 
 
-def run(
-    *arguments: str | Path, cwd: Path | None = None, before: Callable[[], None] | None = None
-) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "lerobot_inference", *map(str, arguments)],
         cwd=cwd,
         env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"},
-        preexec_fn=before,
         capture_output=True,
         text=True,
         timeout=180,
@@ -96,13 +92,10 @@ def test_an_empty_dataset_and_a_missing_checkpoint_are_exit_code_3(
 def test_a_disk_that_fills_up_is_exit_code_7_and_leaves_nothing_half_written(
     checkpoint: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:
-    def two_kilobytes_a_file() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
-
-    result = run(
+    result = run_with_small_files(
+        2048,
         *("evaluate", "--policy", checkpoint, "--dataset", dataset_folder, "--output", tmp_path / "results"),
         *("--device", "cpu", "--protocol", "as-deployed"),
-        before=two_kilobytes_a_file,
     )
     assert result.returncode == 7, result.stderr
     assert "Traceback" not in result.stderr

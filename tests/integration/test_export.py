@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from full_disk import run_with_small_files
 from hypothesis import given
 from hypothesis import strategies as st
 from lerobot.configs.types import NormalizationMode
@@ -398,11 +398,10 @@ def test_a_folder_that_holds_something_else_is_left_alone(
 # The command line
 
 
-def run(*arguments: str | Path, before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "lerobot_inference", "export", *map(str, arguments)],
         env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"},
-        preexec_fn=before,
         capture_output=True,
         text=True,
         timeout=180,
@@ -434,11 +433,8 @@ def test_a_disk_that_fills_up_keeps_the_earlier_bundle(
     verified: Bundle, checkpoint: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:
     earlier = shutil.copytree(verified.folder, tmp_path / "bundle")
-
-    def a_megabyte_a_file() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
-
-    result = run("--policy", checkpoint, "--dataset", dataset_folder, "--output", earlier, before=a_megabyte_a_file)
+    inputs = ("--policy", checkpoint, "--dataset", dataset_folder)
+    result = run_with_small_files(2**20, "export", *inputs, "--output", earlier)
     assert result.returncode == 7, result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert Bundle.open(earlier).manifest == verified.manifest
