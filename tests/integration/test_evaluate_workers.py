@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -127,14 +126,11 @@ def test_an_engine_that_cannot_be_built_is_named_before_any_result_is_removed(
 def stalled(checkpoint: Path, dataset: Path, output: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """A program whose two workers, whose numbers are yielded, never end."""
     output.mkdir()
-    # As from a terminal, even where this suite runs in the background, which ignores SIGINT.
-    hears_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     program = subprocess.Popen(
         [sys.executable, worker_engines.__file__, str(checkpoint), str(dataset), str(output)],
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
-        preexec_fn=hears_ctrl_c,
     )
     try:
         wait_until(lambda: len(marks(output)) == 2)

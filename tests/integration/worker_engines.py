@@ -50,6 +50,7 @@ class MisbehavingEngine:
 
 def main(checkpoint: str, dataset: str, output: str) -> None:
     """Evaluate with two workers that never end; they mark `output`."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a background job's shell ignores it
     policy, data = Checkpoint.open(Path(checkpoint)), Dataset.open(Path(dataset))
     plan = EvaluationPlan.make(policy, data)
     choice = Misbehaving(marks=Path(output), threads=1)
