@@ -14,7 +14,8 @@ import pytest
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.engine import BACKENDS, Engine, EngineChoice
-from lerobot_inference.errors import EngineError, UsageError
+from lerobot_inference.engine.onnxruntime import provider_settings
+from lerobot_inference.errors import EngineError, StorageError, UsageError
 from lerobot_inference.types import FloatArray, Precision, UInt8Array
 
 COLOR = "observation.images.color"
@@ -153,3 +154,33 @@ def test_a_policy_with_an_environment_state_needs_one(checkpoint_factory: Callab
     with pytest.raises(EngineError, match=r"environment state has shape None, expected \(1, 3\)"):
         engine.predict({COLOR: images}, states)
     assert engine.warm_up() > 0
+
+
+def test_a_tensorrt_engine_is_kept_for_these_weights_this_version_and_this_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    files = {"model.safetensors": "a" * 64, "config.json": "b" * 64}
+    others = [
+        (Precision.F32, files | {"model.safetensors": "c" * 64}, "1.32.0"),
+        (Precision.F32, files, "1.33.0"),
+        (Precision.BF16, files, "1.32.0"),
+    ]
+    kept = provider_settings("tensorrt", Precision.F32, files, "1.32.0")
+    again = provider_settings("tensorrt", Precision.F32, dict(reversed(files.items())), "1.32.0")
+    folders = {provider_settings("tensorrt", *other)["trt_engine_cache_path"] for other in others}
+    assert again == kept
+    assert len(folders | {kept["trt_engine_cache_path"]}) == 4
+    assert all(Path(folder).is_relative_to(tmp_path) and Path(folder).is_dir() for folder in folders)
+    assert (kept["trt_bf16_enable"], kept["trt_int8_enable"]) == ("0", "0")
+
+
+def test_cuda_computes_f32_as_f32() -> None:
+    assert provider_settings("cuda", Precision.F32, {}, "1.32.0") == {"use_tf32": "0"}
+
+
+def test_a_cache_that_can_not_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(StorageError, match="a file is where a folder should be"):
+        provider_settings("tensorrt", Precision.F32, {}, "1.32.0")

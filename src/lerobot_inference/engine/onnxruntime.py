@@ -11,6 +11,7 @@ from typing import Any
 from lerobot_inference.checkpoint import Policy
 from lerobot_inference.engine.graph_engine import GraphEngine, graph_file
 from lerobot_inference.errors import UsageError, require
+from lerobot_inference.files import storage_errors
 from lerobot_inference.types import ACTION, FloatArray, Precision, UInt8Array
 
 EXTRA = "onnxruntime"
@@ -42,7 +43,9 @@ class OnnxRuntimeEngine(GraphEngine):
         # Threads that spin between the nodes would take the core that decodes video.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         provider = PROVIDERS[device]
-        settings = _settings(device, precision, policy.file_hashes, runtime.__version__) if device != "cpu" else {}
+        settings = (
+            provider_settings(device, precision, policy.file_hashes, runtime.__version__) if device != "cpu" else {}
+        )
         with graph_file(policy, EXTRA) as model:
             self._session = runtime.InferenceSession(str(model), options, providers=[(provider, settings)])
         self._session.disable_fallback()
@@ -66,13 +69,15 @@ def available_devices() -> list[str]:
     return [device for device, provider in PROVIDERS.items() if provider in built]
 
 
-def _settings(device: str, precision: Precision, files: Mapping[str, str], version: str) -> dict[str, str]:
+def provider_settings(device: str, precision: Precision, files: Mapping[str, str], version: str) -> dict[str, str]:
+    """Options of a GPU provider. files: the policy's, name -> sha256. version: the runtime's. Raises StorageError."""
     if device == "cuda":
         return {"use_tf32": "0"}  # TF32 keeps 10 bits of the mantissa: not what f32 promises
     # Building a TensorRT engine takes minutes, and it serves only these weights, this version and this precision.
     key = sha256("\n".join([*sorted(files.values()), version, precision]).encode()).hexdigest()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lerobot-inference" / "tensorrt" / key
-    cache.mkdir(parents=True, exist_ok=True)
+    with storage_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True)
     return {
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(cache),
