@@ -1,19 +1,18 @@
 """The same decisions on MLflow's registry and on Azure ML's, which knows no aliases.
 
-Azure ML is played by MLflow's own server without its alias endpoints, behind azureml-mlflow's own stores: what differs
+Azure ML is played by MLflow's own server without what Azure ML lacks, behind azureml-mlflow's own stores: what differs
 from a workspace is the address and that nobody logs in.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from mlflow_server import mlflow_server
 from PIL import Image
 from results_factory import write_results
 
@@ -27,7 +26,6 @@ from lerobot_inference.tracking import Store, connect, open_run
 
 LENGTHS = (12, 10, 14, 8, 11)
 STRICT = GateRules(max={"aggregate_mae": 1e-9})
-SERVER = Path(__file__).with_name("registry_server.py")
 
 type Register = Callable[..., Registration]
 
@@ -40,16 +38,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server without aliases."""
+    """The address of a server that answers what Azure ML's does."""
     folder = tmp_path_factory.mktemp("server")
-    with (folder / "log.txt").open("w") as log:
-        process = subprocess.Popen([sys.executable, SERVER, folder], stdout=subprocess.PIPE, stderr=log, text=True)
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        assert address, (folder / "log.txt").read_text()
+    with mlflow_server(folder, str(folder / "artifacts"), "azure") as address:  # no file://, which its client refuses
         yield address
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(params=["mlflow", "azureml"])
@@ -190,7 +182,7 @@ def test_a_version_that_is_not_there_is_an_error(store: Store, registered: Regis
 
 def test_the_server_without_aliases_refuses_them(azure_store: Store, tmp_path: Path) -> None:
     add(azure_store, "aliased", tmp_path)
-    with pytest.raises(ServiceError, match="there are no aliases here"):
+    with pytest.raises(ServiceError, match="Azure ML has no /api/2.0/mlflow/registered-models/alias"):
         MlflowRegistry(azure_store).promote("aliased", "1")
 
 
