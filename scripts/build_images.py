@@ -48,7 +48,7 @@ def write_context(environment: Environment, wheel: Path) -> None:
         earlier.unlink()
     shutil.copyfile(wheel, folder / wheel.name)
     extras = [word for extra in environment.extras for word in ("--extra", extra)]
-    requirements = ["--frozen", "--no-dev", "--no-emit-project", "--quiet", *extras]
+    requirements = ["--frozen", "--no-dev", "--no-emit-project", "--no-header", "--quiet", *extras]
     run("export", *requirements, "--output-file", str(folder / "requirements.txt"))
 
 

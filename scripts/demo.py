@@ -20,7 +20,7 @@ from lerobot_inference.cli.evaluate import summary_table
 from lerobot_inference.cli.export import measurements
 from lerobot_inference.cli.gate import rules_table, verdict_line
 from lerobot_inference.evaluation.results_folder import load_results
-from lerobot_inference.jobs.record import RunRecord
+from lerobot_inference.jobs.record import RunRecord, State
 from lerobot_inference.registry import Registration
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +45,7 @@ def main() -> int:
     if exit_code:
         return exit_code
     record = RunRecord.model_validate_json((run / "run.json").read_text(encoding="utf-8"))
-    stages += [(step.name, step.seconds) for step in record.steps]
+    stages += [(step.name, None if step.state is State.CACHED else step.seconds) for step in record.steps]
     print_summary(record, stages)
     return 0
 

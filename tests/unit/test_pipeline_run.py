@@ -1,6 +1,5 @@
 """Running a pipeline file here: real processes, their outputs, their failures, and what is recorded."""
 
-import functools
 import json
 import os
 import signal
@@ -81,6 +80,12 @@ sys.exit(int(sys.argv[2]))
 """
 
 
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that another test run has kept is reused."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def pipeline_file(tmp_path: Path) -> Path:
     folder = tmp_path / "a folder with 'quotes"
@@ -125,10 +130,7 @@ def test_a_step_runs_in_the_callers_folder_with_the_same_python(pipeline_file: P
     "text",
     ["two words", "it's", 'say "hi"', "$(touch owned)", "a; touch owned", "`touch owned`", "${{inputs.text}}", "*\n~"],
 )
-def test_what_a_person_typed_never_meets_a_shell(
-    pipeline_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_a_person_typed_never_meets_a_shell(pipeline_file: Path, tmp_path: Path, text: str) -> None:
     record = run_pipeline(Pipeline.read(pipeline_file, {"inputs.text": text}), tmp_path / "run")
     argv = facts(record.outputs["written"])["argv"]
     assert isinstance(argv, list)
@@ -214,10 +216,10 @@ def test_stopping_the_run_ends_the_step_and_says_so(pipeline_file: Path, tmp_pat
     pipeline_file.with_name("write.py").write_text(
         "import os, sys, time\nprint(os.getpid())\nsys.stdout.flush()\ntime.sleep(60)\n"
     )
-    call = f"from lerobot_inference.cli.pipeline import app; app(['run', {str(pipeline_file)!r}, '--output', 'run'])"
     # As from a terminal, even where this suite runs in the background, which ignores SIGINT.
-    hears_ctrl_c = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen([sys.executable, "-c", call], cwd=tmp_path, preexec_fn=hears_ctrl_c)
+    hears_ctrl_c = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    call = f"from lerobot_inference.cli.pipeline import app; app(['run', {str(pipeline_file)!r}, '--output', 'run'])"
+    process = subprocess.Popen([sys.executable, "-c", f"{hears_ctrl_c}; {call}"], cwd=tmp_path)
     log = tmp_path / "run" / "write" / LOG_FILE
     deadline = time.monotonic() + 30
     while not (log.exists() and log.read_text().strip()) and time.monotonic() < deadline:

@@ -136,10 +136,13 @@ class Cache:
 
 
 def content(path: Path) -> dict[str, str]:
-    """sha256 of a file, under its name, or of every file below a folder, under its relative path."""
+    """sha256 of a file, under its name, or of every file below a folder, under its relative path.
+
+    What Python makes of its sources when it runs them is left out.
+    """
     if path.is_file():
         return {path.name: sha256_file(path)}
-    found = sorted(each for each in path.rglob("*") if each.is_file())
+    found = sorted(each for each in path.rglob("*") if each.is_file() and each.parent.name != "__pycache__")
     return {each.relative_to(path).as_posix(): sha256_file(each) for each in found}
 
 
@@ -164,7 +167,7 @@ def _read(path: Path) -> Entry | None:
 def _explain(fingerprint: Fingerprint, entries: list[Entry]) -> str:
     """What the nearest earlier step was made from that this one is not."""
     differences = [fingerprint.difference(entry.fingerprint) for entry in entries]
-    return f"{', '.join(min(differences, key=len))} changed" if differences else "no earlier result"
+    return f"{', '.join(min(differences, key=lambda each: len(each)))} changed" if differences else "no earlier result"
 
 
 def _copy_outputs(entry_folder: Path, entry: Entry, planned: StepRecord) -> bool:

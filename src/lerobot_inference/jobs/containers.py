@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lerobot_inference.jobs.environment import Environment
-from lerobot_inference.jobs.images import Say, connect, image_id
+from lerobot_inference.jobs.images import Say, connect, image_id, require_current
 from lerobot_inference.jobs.pipeline import Pipeline, Step
 from lerobot_inference.jobs.process import GRACE_S
 from lerobot_inference.jobs.record import StepRecord
@@ -62,8 +62,11 @@ class Containers:
     def prepare(cls, pipeline: Pipeline, say: Say) -> Containers:
         """Find or build the image of every step. Raises ConfigError, ServiceError, UsageError."""
         environments = {step.name: Environment.of(step.component.path) for step in pipeline.steps}
+        distinct = {found.path: found for found in environments.values()}
+        for environment in distinct.values():
+            require_current(environment)
         client = connect()
-        ids = {path: image_id(client, found, say) for path, found in _distinct(environments).items()}
+        ids = {path: image_id(client, environment, say) for path, environment in distinct.items()}
         return cls(client, {name: ids[found.path] for name, found in environments.items()})
 
     def program(self, step: Step) -> str:
@@ -73,6 +76,7 @@ class Containers:
     def run(self, step: Step, planned: StepRecord, printed: BinaryIO) -> int:
         """Run a step to its end. Whatever raises, its container is stopped and removed."""
         from docker.errors import DockerException
+        from requests import RequestException
 
         try:
             with self._container(step, planned) as container:
@@ -82,7 +86,7 @@ class Containers:
                     printed.write(line)
                     printed.flush()
                 return int(container.wait()["StatusCode"])
-        except DockerException as error:
+        except (DockerException, RequestException) as error:
             printed.write(f"{planned.command[0]} can't be run in a container: {error}\n".encode())
             return 127
 
@@ -108,12 +112,10 @@ class Containers:
         try:
             yield container
         finally:
-            container.stop(timeout=int(GRACE_S))
-            container.remove(force=True)
-
-
-def _distinct(environments: dict[str, Environment]) -> dict[Path, Environment]:
-    return {environment.path: environment for environment in environments.values()}
+            try:
+                container.stop(timeout=int(GRACE_S))
+            finally:
+                container.remove(force=True)
 
 
 def _is_registrar(step: Step) -> bool:

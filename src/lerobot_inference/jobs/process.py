@@ -20,6 +20,7 @@ from lerobot_inference.jobs.record import StepRecord
 
 # Steps run the same interpreter and installation as this, whatever PATH and the Python files in this folder say.
 PROGRAMS = {"lerobot-inference": [sys.executable, "-P", "-m", "lerobot_inference"], "python": [sys.executable]}
+PACKAGE = Path(lerobot_inference.__file__).parent
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 GRACE_S = 5.0  # how long a stopped step may take to clean up before the next, harder signal
 
@@ -78,7 +79,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @cache
 def _installation() -> str:
-    package = Path(lerobot_inference.__file__).parent
-    files = {name: sha256 for name, sha256 in content(package).items() if "__pycache__" not in name}
     versions = sorted(f"{found.name}=={found.version}" for found in distributions())
-    return digest([platform.python_version(), versions, files])
+    return digest([platform.python_version(), versions, content(PACKAGE)])
