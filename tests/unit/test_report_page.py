@@ -36,7 +36,7 @@ HOSTILE = [
     "{{ 7 * 7 }}",
     "joint' & co",
 ]
-VOID = {"meta", "link", "img", "input", "br"}
+VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 
 class Outline(HTMLParser):
@@ -180,6 +180,13 @@ def test_the_verdict_comes_first_with_a_reason_for_every_rule(tmp_path: Path, wo
     for outcome in verdict.rules:
         assert outcome.reason in said
     assert "There is no champion to compare with." in said
+
+
+def test_the_path_of_a_figure_breaks_behind_its_dots_and_a_number_never(tmp_path: Path) -> None:
+    results = write_results(tmp_path, lengths=(12, 12))
+    page = page_of(results, tmp_path, judge(results, default_rules()))
+    assert "min protocols.<wbr>as_deployed.<wbr>intervals.<wbr>per_joint_skill" in page
+    assert not re.search(r"\d\.<wbr>", page)
 
 
 def test_the_comparison_with_the_champion_is_shown_joint_by_joint(tmp_path: Path) -> None:

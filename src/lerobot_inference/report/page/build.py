@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ def render_page(
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["breakable"] = _breakable
     style, script = _source(STYLE), "".join(_source(name) for name in SCRIPTS)
     context: dict[str, Any] = {
         # Nothing may be fetched, and no script runs but our own: the rest of the page is names that others chose.
@@ -128,6 +130,13 @@ def render_page(
         "explorer_json": Markup(explorer.script_json()),  # noqa: S704 - escaped for a script element
     }
     return environment.get_template(TEMPLATE).render(context)
+
+
+def _breakable(text: str) -> str:
+    """The text, escaped, with a place to break the line behind each dot of a figure's path."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(re.split(r"(?<=[a-z]\.)(?=[a-z])", text))
 
 
 def _source(name: str) -> str:
