@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.jobs.component import Component
+from lerobot_inference.jobs.document import DocumentError
 from lerobot_inference.jobs.pipeline import Pipeline
 
 COMPONENT = """\
@@ -189,6 +190,31 @@ def test_a_mistake_in_a_component_is_named_too(tmp_path: Path, old: str, new: st
     with pytest.raises(ConfigError, match=r"component.yaml:\d+: ") as error:
         read(tmp_path, COMPONENT.replace(old, new))
     assert said in error.value.message
+
+
+def test_all_that_is_wrong_is_found_at_once(pipeline_file: Path) -> None:
+    edit(pipeline_file, "count: 2", "count: two")
+    edit(pipeline_file, "text: literal", "text: 12")
+    edit(pipeline_file.with_name("greet.yaml"), "min: 1", "least: 1")
+    with pytest.raises(DocumentError) as error:
+        Pipeline.read(pipeline_file)
+    assert [problem.field for problem in error.value.problems] == ["inputs.count.least"]  # of each step the same
+    edit(pipeline_file.with_name("greet.yaml"), "least: 1", "min: 1")
+    with pytest.raises(DocumentError) as error:
+        Pipeline.read(pipeline_file)
+    assert [problem.field for problem in error.value.problems] == ["jobs.second.inputs.text", "inputs.count"]
+    assert "and 1 more" in (error.value.hint or "")
+
+
+def test_data_of_azure_ml_is_refused_only_where_the_pipeline_shall_run_here(pipeline_file: Path) -> None:
+    edit(
+        pipeline_file, "      count: ${{parent.inputs.count}}", "      file: {type: uri_file, path: 'azureml:rules:1'}"
+    )
+    edit(pipeline_file, "  count: 2\n", "")
+    with pytest.raises(ConfigError, match="azureml:rules:1 is not on this machine"):
+        Pipeline.read(pipeline_file)
+    first, _ = Pipeline.read(pipeline_file, here=False).steps
+    assert first.inputs["file"] == "azureml:rules:1"
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

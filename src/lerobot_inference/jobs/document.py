@@ -38,7 +38,11 @@ class DocumentError(ConfigError):
     """A file that is wrong. It says the first problem; `problems` are all that were found."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(str(problems[0]), problems[0].hint)
+        first, *more = problems
+        all_of_them = (
+            f"and {len(more)} more: `lerobot-inference pipeline lint {first.file}` shows them" if more else None
+        )
+        super().__init__(str(first), "; ".join(filter(None, (first.hint, all_of_them))) or None)
         self.problems = problems
 
 
@@ -105,9 +109,11 @@ class Document:
     def report(self, message: str, *field: str, hint: str | None = None, near: str | None = None) -> None:
         """Note a problem with a field (a path of keys) and go on. near: the text that it is about, in a long value."""
         line = self.line(*field, near=near)
-        problem = Problem(file=str(self.path), line=line, field=".".join(field), message=message, hint=hint)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self.include([Problem(file=str(self.path), line=line, field=".".join(field), message=message, hint=hint)])
+
+    def include(self, problems: Iterable[Problem]) -> None:
+        """Take over problems found elsewhere, each once."""
+        self.problems.extend([problem for problem in dict.fromkeys(problems) if problem not in self.problems])
 
     def error(self, message: str, *field: str, hint: str | None = None) -> DocumentError:
         """Note a problem that makes it impossible to go on."""

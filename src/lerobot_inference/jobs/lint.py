@@ -127,7 +127,7 @@ class _Linter:
                 case Kind.GATE:
                     _check_rules(document)
         except DocumentError as error:
-            document.problems.extend([problem for problem in error.problems if problem not in document.problems])
+            document.include(error.problems)
 
 
 def _kind(document: Document) -> Kind:
@@ -155,27 +155,27 @@ def _named(document: Document, kind: Kind) -> Iterator[tuple[Path, Kind]]:
         for step in jobs.values():
             if isinstance(step, dict) and (path := _file(document, step.get("component"))):
                 yield path, Kind.COMPONENT
-    if kind is Kind.COMPONENT:
-        for _, environment in _environments(document):
-            if path := _file(document, environment):
-                yield path, Kind.ENVIRONMENT
+    if kind is Kind.COMPONENT and (path := _file(document, _environment(document)[1])):
+        yield path, Kind.ENVIRONMENT
 
 
-def _environments(document: Document) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """What a component says of its environment, and where."""
+def _environment(document: Document) -> tuple[tuple[str, ...], Any]:
+    """Where a component of its kind says its environment, and what it says there."""
+    if document.data.get("type") != "parallel":
+        return ("environment",), document.data.get("environment")
     task = document.data.get("task")
-    for field, holder in (((), document.data), (("task",), task if isinstance(task, dict) else {})):
-        if "environment" in holder:
-            yield (*field, "environment"), holder["environment"]
+    return ("task", "environment"), task.get("environment") if isinstance(task, dict) else None
 
 
 def _check_its_environment(document: Document) -> None:
-    for field, environment in _environments(document):
-        if isinstance(environment, dict):
-            check_environment(document, environment, *field)
-        elif not str(environment).startswith("azureml:") and not _file(document, environment):
-            hint = "write file:PATH, relative to this file, or azureml:NAME:VERSION"
-            document.report(f"{environment}: no such file", *field, hint=hint)
+    field, environment = _environment(document)
+    hint = "write file:PATH, relative to this file, or azureml:NAME:VERSION"
+    if environment is None:
+        document.report("there is no environment to run in", *field, hint=hint)
+    elif isinstance(environment, dict):
+        check_environment(document, environment, *field)
+    elif not str(environment).startswith("azureml:") and not _file(document, environment):
+        document.report(f"{environment}: no such file", *field, hint=hint)
 
 
 def _check_rules(document: Document) -> None:

@@ -170,7 +170,7 @@ def _read_component(document: Document, step: StepFile, *field: str) -> Componen
     try:
         component = Component.read(path)
     except DocumentError as error:
-        document.problems.extend(error.problems)
+        document.include(error.problems)
         return None
     kind = "parallel" if component.parallel else "command"
     if step.type and step.type != kind:
