@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -296,3 +297,17 @@ def test_a_workflow_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert isinstance(result.exception, UsageError)
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_lint_prints_every_problem_with_its_hint_and_is_exit_code_3(tmp_path: Path) -> None:
+    broken = tmp_path / "workflow.yaml"
+    broken.write_text(COMMITTED.read_text().replace("task: download", "task: nowhere"))
+    result = CliRunner().invoke(app, ["osmo", "lint", str(COMMITTED), str(broken)])
+    assert result.exit_code == 3
+    assert result.stdout.count("there is no task nowhere") == 4
+    assert "defined before it: download" in result.stdout
+    assert "2 files, 4 problems in 1 of them" in result.stdout
+    result = CliRunner().invoke(app, ["osmo", "lint", "--json", str(broken)])
+    assert [problem["line"] for problem in json.loads(result.stdout)["problems"]] == [
+        number for number, line in enumerate(broken.read_text().splitlines(), start=1) if "nowhere" in line
+    ]

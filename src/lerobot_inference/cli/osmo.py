@@ -8,20 +8,22 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from lerobot_inference.cli.console import console, errors
+from lerobot_inference.cli.console import console, print_json
+from lerobot_inference.cli.pipeline.lint import print_report
 from lerobot_inference.cli.pipeline.settings import SettingsOption, parse_settings
+from lerobot_inference.errors import ConfigError
 from lerobot_inference.files import atomic_write
 from lerobot_inference.jobs.osmo.images import Images
+from lerobot_inference.jobs.osmo.lint import lint_workflows
 from lerobot_inference.jobs.osmo.render import Target, render_text
 from lerobot_inference.jobs.osmo.submit import submit as submit_workflow
-from lerobot_inference.jobs.osmo.workflow import read_workflow
 from lerobot_inference.jobs.pipeline import Pipeline
 
 AZURE_CREDENTIAL = "azureml"
 MADE_FROM = """\
 Made from {file} by `lerobot-inference osmo render`: change that file, and render again.
 
-  osmo workflow submit <this file> --pool <pool> --set-string policy=<org/name> dataset=<org/name>
+  osmo workflow submit <this file> --pool <pool> --set-string <name>=<value> ...   (names: default-values, below)
 """
 
 FileArgument = Annotated[Path, typer.Argument(help="Pipeline YAML, such as pipelines/evaluate.yaml.")]
@@ -108,8 +110,15 @@ def submit(
 
 
 @app.command()
-def lint(files: Annotated[list[Path], typer.Argument(help="OSMO workflow YAML.")]) -> None:
-    """Check workflow files as far as that is possible without OSMO's server."""
-    for file in files:
-        read_workflow(file)
-        errors.print(Text(f"{file}: all well"), soft_wrap=True)
+def lint(
+    files: Annotated[list[Path], typer.Argument(help="OSMO workflow YAML, such as pipelines/osmo/evaluate.yaml.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
+) -> None:
+    """Find what is wrong with workflow files, as far as that needs no server. Exit 3 when there is a problem."""
+    report = lint_workflows(files)
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report)
+    if report.problems:
+        raise typer.Exit(ConfigError.exit_code)

@@ -33,7 +33,7 @@ def lint(
     if as_json:
         print_json(report)
     else:
-        _print(report)
+        print_report(report)
     if report.azure_sdk is None:
         note = (
             "azure-ai-ml is not installed, so its own validation was left out: pip install 'lerobot-inference[azure]'"
@@ -43,7 +43,7 @@ def lint(
         raise typer.Exit(ConfigError.exit_code)
 
 
-def _print(report: LintReport) -> None:
+def print_report(report: LintReport) -> None:
     """A line for each problem and its hint, file by file; then how many there are."""
     wrong = 0
     for _, problems in groupby(report.problems, key=lambda problem: problem.file):
@@ -53,6 +53,9 @@ def _print(report: LintReport) -> None:
             if problem.hint:
                 console.print(Text(f"    {problem.hint}", style="dim"), soft_wrap=True)
         console.print()
-    many = len(report.problems)
-    found = f"{many} problem{'s' if many > 1 else ''} in {wrong} of them" if many else "no problem"
-    console.print(f"{len(report.files)} files, {found}")
+    found = f"{_count(len(report.problems), 'problem')} in {wrong} of them" if wrong else "no problem"
+    console.print(f"{_count(len(report.files), 'file')}, {found}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
