@@ -32,12 +32,7 @@ class Workspace(Service):
     def __init__(self, computes: tuple[str, ...] = ("gpu-cluster",)) -> None:
         self.resources: dict[str, Resource] = {}
         for compute in computes:
-            scale = {"minNodeCount": 0, "maxNodeCount": 1, "nodeIdleTimeBeforeScaleDown": "PT120S"}
-            cluster = {"vmSize": "STANDARD_NC4AS_T4_V3", "vmPriority": "Dedicated", "scaleSettings": scale}
-            self.add(
-                f"computes/{compute}",
-                {"computeType": "AmlCompute", "provisioningState": "Succeeded", "properties": cluster},
-            )
+            self.add_compute(compute)
         self.add(
             f"datastores/{DATASTORE}",
             {
@@ -61,6 +56,12 @@ class Workspace(Service):
             "systemData": {"createdAt": "2026-01-01T00:00:00Z", "createdBy": "loopback"},
         }
         return self.resources[place]
+
+    def add_compute(self, name: str) -> None:
+        scale = {"minNodeCount": 0, "maxNodeCount": 1, "nodeIdleTimeBeforeScaleDown": "PT120S"}
+        cluster = {"vmSize": "STANDARD_NC4AS_T4_V3", "vmPriority": "Dedicated", "scaleSettings": scale}
+        found = {"computeType": "AmlCompute", "provisioningState": "Succeeded", "properties": cluster}
+        self.add(f"computes/{name}", found)
 
     def properties(self, kind: str) -> dict[str, Resource]:
         """Place -> properties of every resource of a kind, such as jobs, oldest first."""
