@@ -26,7 +26,7 @@ class Origin:
 
     def snapshot(self, **announced: RemoteFile) -> Snapshot:
         return Snapshot(
-            "1", tuple(({n: describe(n, c) for n, c in self.contents.items()} | announced).values()), self.get
+            "here", "1", tuple(({n: describe(n, c) for n, c in self.contents.items()} | announced).values()), self.get
         )
 
     def get(self, file: RemoteFile, start: int) -> Iterator[bytes]:

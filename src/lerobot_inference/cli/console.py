@@ -67,4 +67,4 @@ class _Lines:
         if what == self._stage and done < total and now - self._last < LINE_EVERY_S:
             return
         self._stage, self._last = what, now
-        errors.print(f"{what}: {done}/{total}")
+        errors.print(f"{what}: {done}/{total}", soft_wrap=True)

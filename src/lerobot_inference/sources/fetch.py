@@ -29,7 +29,7 @@ def fetch(
         return copy(source.path, kind, output, progress)
     if require_pinned and source.pin_hint:
         raise UsageError(
-            f"{source.name} is not pinned: revision {source.revision or 'of the default branch'} can move",
+            f"{source.name} is not pinned: {source.revision or 'what it names'} can move",
             hint=source.pin_hint,
         )
     return _download(source, kind, output, progress)
@@ -39,12 +39,12 @@ def _download(source: Source, kind: Kind, output: Path, progress: Progress) -> M
     if not source.pin_hint and (kept := _kept(output, source.name, source.revision)):
         return kept
     snapshot = retried(lambda: source.open(kind))
-    if kept := _kept(output, source.name, snapshot.revision):
+    if kept := _kept(output, snapshot.source, snapshot.revision):
         return kept
     partial = output.with_name(f".{output.name}.{fingerprint(snapshot.files)[:12]}.partial")
     with storage_errors(output):
         files = transfer(snapshot, partial, source.name, progress)
-        manifest = Manifest(source=source.name, kind=kind.value, revision=snapshot.revision, files=files)
+        manifest = Manifest(source=snapshot.source, kind=kind.value, revision=snapshot.revision, files=files)
         manifest.write(partial)
         shutil.rmtree(partial / INCOMPLETE)
         replace_folder(partial, output)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lerobot_inference.errors import InputError, ServiceError, UsageError, require
 from lerobot_inference.sources.kind import Kind
-from lerobot_inference.sources.retry import TransientError
+from lerobot_inference.sources.retry import BUSY, KEPT, TransientError
 from lerobot_inference.sources.snapshot import Checksum, RemoteFile, Snapshot
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 TIMEOUT_S = 30.0
-BUSY = (408, 429, 500, 502, 503, 504)
-KEPT = "run the same command again; what was downloaded is kept"
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class HubSource:
                 f"{self.name}: asked for {self.revision or 'a commit'}, the Hub answered with {info.sha!r}"
             )
         files = tuple(listed[name] for name in kind.select(listed, f"{self.name}@{info.sha}"))
-        return Snapshot(info.sha, files, partial(_read, self.name, kind, info.sha))
+        return Snapshot(self.name, info.sha, files, partial(_read, self.name, kind, info.sha))
 
 
 def _describe(entry: RepoSibling) -> RemoteFile:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from lerobot_inference.errors import ServiceError
 
+BUSY = (408, 429, 500, 502, 503, 504)
+"""HTTP statuses that may be gone when tried again."""
+KEPT = "run the same command again; what was downloaded is kept"
 WAITS_S = (0.5, 1.0, 2.0, 4.0)
 LONGEST_WAIT_S = 300.0  # the Hub counts requests in windows of five minutes
 

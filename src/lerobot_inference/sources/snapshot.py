@@ -44,11 +44,14 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """read(file, start): the file's bytes from `start` on, piece by piece; at most one reader a file at a time.
+    """source: what the manifest says it is, and what can be typed to get it again.
+
+    read(file, start): the file's bytes from `start` on, piece by piece; at most one reader a file at a time.
 
     It raises TransientError for what may work when tried again, InputError and ServiceError for what won't.
     """
 
+    source: str
     revision: str
     files: tuple[RemoteFile, ...]
     read: Callable[[RemoteFile, int], Iterator[bytes]]
@@ -59,7 +62,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in messages and in the manifest; never a secret."""
+        """What it is called in messages; never a secret."""
 
     @property
     def revision(self) -> str | None:
