@@ -160,6 +160,24 @@ def test_a_file_that_is_no_mapping_of_single_keys_is_named(
     assert said in problem.message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "type: pipeline\ninputs: &a {x: *a}\njobs: {one: {component: a.yaml, inputs: *a}}\n",
+        "type: command\nname: a\ncommand: &c [*c]\ninputs: {x: {type: *c}}\n",
+        "type: pipeline\njobs: " + "[" * 5000 + "]" * 5000,
+        "type: pipeline\na: &a [x]\n"
+        + "".join(
+            f"b{n}: &b{n} [{', '.join([f'*{p}'] * 9)}]\n" for n, p in enumerate(["a", *(f"b{n}" for n in range(12))])
+        )
+        + "jobs: *b12\n",
+    ],
+    ids=["cycle", "cycle of a list", "depth", "width"],
+)
+def test_yaml_that_holds_itself_is_answered_too(tmp_path: Path, text: str) -> None:
+    assert look(write(tmp_path, text)).problems
+
+
 @pytest.mark.parametrize("name", ["absent.yaml", "x" * 300 + ".yaml", ""])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     [problem] = look(tmp_path / name).problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,7 @@ class Document:
                 if place not in said:
                     said.add(place)
                     message = found["msg"].removeprefix("Value error, ")
-                    self.report(message, *place, hint="add it" if missing else f"found {_short(found['input'])}")
+                    self.report(message, *place, hint="add it" if missing else f"found {reprlib.repr(found['input'])}")
             raise DocumentError(self.problems) from error
 
     def report(self, message: str, *field: str, hint: str | None = None, near: str | None = None) -> None:
@@ -193,8 +194,3 @@ def _repeated_keys(node: yaml.Node, seen: set[int], *field: str) -> Iterator[tup
 def _choices(name: str, keys: Mapping[str, object]) -> str:
     close = difflib.get_close_matches(name, keys, 1)
     return f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(keys))}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
