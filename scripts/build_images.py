@@ -7,13 +7,16 @@ images itself from these folders.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
+import typer
+
+from lerobot_inference.cli import run
 from lerobot_inference.jobs.environment import Environment
 from lerobot_inference.jobs.images import connect, image_id
 
@@ -22,20 +25,23 @@ ENVIRONMENTS = ROOT / "environments"
 UV = os.environ.get("UV", "uv")  # `uv run` says where it is
 
 
-def main() -> None:
-    """Write the contexts, then build."""
-    steps = sorted(path.parent.name for path in ENVIRONMENTS.glob("*/environment.yaml"))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("steps", nargs="*", help=f"of {', '.join(steps)}; all of them when none is named")
-    parser.add_argument("--contexts", action="store_true", help="only write what the images are built from")
-    arguments = parser.parse_args()
-    chosen = [Environment.read(ENVIRONMENTS / step / "environment.yaml") for step in arguments.steps or steps]
+def build(
+    steps: Annotated[
+        list[str] | None, typer.Argument(help="Folders under environments/; all when none is given.")
+    ] = None,
+    contexts: Annotated[
+        bool, typer.Option("--contexts", help="Write what the images are built from, no more.")
+    ] = False,
+) -> None:
+    """Write the build contexts, then build the images."""
+    known = sorted(path.parent.name for path in ENVIRONMENTS.glob("*/environment.yaml"))
+    chosen = [Environment.read(ENVIRONMENTS / step / "environment.yaml") for step in steps or known]
     with TemporaryDirectory() as folder:
-        run("build", "--quiet", "--wheel", "--out-dir", folder)
+        call_uv("build", "--quiet", "--wheel", "--out-dir", folder)
         (wheel,) = Path(folder).glob("*.whl")
         for environment in chosen:
             write_context(environment, wheel)
-    if not arguments.contexts:
+    if not contexts:
         client = connect()
         for environment in chosen:
             image_id(client, environment, print)
@@ -49,13 +55,13 @@ def write_context(environment: Environment, wheel: Path) -> None:
     shutil.copyfile(wheel, folder / wheel.name)
     extras = [word for extra in environment.extras for word in ("--extra", extra)]
     requirements = ["--frozen", "--no-dev", "--no-emit-project", "--no-header", "--quiet", *extras]
-    run("export", *requirements, "--output-file", str(folder / "requirements.txt"))
+    call_uv("export", *requirements, "--output-file", str(folder / "requirements.txt"))
 
 
-def run(*arguments: str) -> None:
+def call_uv(*arguments: str) -> None:
     """Call uv in the repository."""
     subprocess.run([UV, *arguments], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":
-    main()
+    run(build)
