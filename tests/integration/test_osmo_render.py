@@ -239,6 +239,8 @@ def test_a_file_that_can_not_travel_is_refused(
         ({"name": "1st"}, "'1st' is not a name for a workflow"),
         ({"output_url": "/workspace/outputs"}, "/workspace/outputs is not a URL to put outputs at"),
         ({"azure_credential": None}, "task gate would not know where MLflow is"),
+        ({"tracking_uri": "sqlite:///mlflow.db"}, "is not an MLflow that every task reaches"),
+        ({"tracking_uri": "https://me:s3cr3t@mlflow.example.com"}, "MLflow's address holds a password"),
     ],
 )
 def test_a_target_that_does_not_fit_is_refused(options: dict[str, Any], said: str) -> None:
@@ -246,6 +248,7 @@ def test_a_target_that_does_not_fit_is_refused(options: dict[str, Any], said: st
     with pytest.raises(UsageError, match=said) as error:
         render_text(pipeline, Target(**({"name": "x", "images": Images({}), "azure_credential": "azureml"} | options)))
     assert error.value.hint
+    assert "s3cr3t" not in f"{error.value.message}{error.value.hint}"
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,14 @@ def test_without_osmo_it_is_said_how_to_get_it(script: Run) -> None:
     assert "install.sh" in result.stderr
 
 
+def test_a_broken_program_is_a_message(script: Run, osmo: Program) -> None:
+    (osmo.folder / "osmo").write_bytes(b"\x7fELF")
+    result = script("--policy-repo-id", POLICY, "--dataset-repo-id", DATASET)
+    assert result.returncode == 2
+    assert "osmo can't be run" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_the_shim_is_clean() -> None:
     shellcheck = Path(sys.executable).parent / "shellcheck"
     assert subprocess.run([shellcheck, "--severity=style", SCRIPT], check=False).returncode == 0

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import ValidationError
@@ -44,6 +45,7 @@ OFFLINE = {"HF_HUB_OFFLINE": "1"}
 HUB_KEYS = {"HF_TOKEN": "token"}
 AZURE_KEYS = {"AZURE_TENANT_ID": "tenant_id", "AZURE_CLIENT_ID": "client_id", "AZURE_CLIENT_SECRET": "client_secret"}
 URI_VARIABLE, URI_KEY = "MLFLOW_TRACKING_URI", "tracking_uri"
+SHARED_SCHEMES = ("azureml", "https", "http")
 
 DEFAULT_RESOURCE = Resource(cpu=4, gpu=0, memory="16Gi", storage="64Gi")
 DEVICE = "device"
@@ -75,6 +77,8 @@ class Target:
         if self.output_url and not re.match(r"\w+://.", self.output_url):
             hint = "tasks write where OSMO says; name storage that it can reach, such as azure://account/container/path"
             raise UsageError(f"{self.output_url} is not a URL to put outputs at", hint=hint)
+        if self.tracking_uri:
+            _check_address(self.tracking_uri)
 
 
 def render_text(pipeline: Pipeline, target: Target, comment: str = "") -> str:
@@ -110,6 +114,17 @@ def to_yaml(file: WorkflowFile, comment: str) -> str:
     data = {"version": file.version} | file.model_dump(by_alias=True, exclude_defaults=True)
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
     return "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines()) + text
+
+
+def _check_address(uri: str) -> None:
+    """Raise UsageError for an MLflow that tasks can't share, or whose address holds a secret."""
+    hint = "keep it in an OSMO credential, under the key tracking_uri"
+    address = urlsplit(uri)
+    if address.password:
+        raise UsageError("MLflow's address holds a password, which everyone could read in the workflow", hint=hint)
+    if address.scheme not in SHARED_SCHEMES:
+        schemes = ", ".join(SHARED_SCHEMES)
+        raise UsageError(f"{uri} is not an MLflow that every task reaches", hint=f"give an address with {schemes}")
 
 
 def _check_tracking(environments: Mapping[str, Environment], target: Target) -> None:
