@@ -28,4 +28,5 @@ def first_problem(error: ValidationError) -> str:
     """The first of pydantic's complaints as `field.path: what is wrong`."""
     problem = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else problem["msg"]
+    what = problem["msg"].removeprefix("Value error, ")  # pydantic's word before a message of our own
+    return f"{where}: {what}" if where else what
