@@ -10,7 +10,8 @@ from lerobot_inference.errors import UsageError
 from lerobot_inference.jobs.binding import PipelineInput
 from lerobot_inference.jobs.pipeline import Pipeline
 from lerobot_inference.registry.base import check_model_name
-from lerobot_inference.sources import Folder, parse_source
+from lerobot_inference.sources import parse_source
+from lerobot_inference.sources.hub import HubSource
 
 JUDGED, PLAIN = "evaluate.yaml", "evaluate-only.yaml"
 
@@ -64,10 +65,10 @@ class EvaluationRequest:
 
     def _check(self) -> None:
         for option, text in (("--policy-repo-id", self.policy), ("--dataset-repo-id", self.dataset)):
-            if text is not None and isinstance(parse_source(text), Folder):
+            if text is not None and not isinstance(parse_source(text), HubSource):
                 raise UsageError(
-                    f"{option} {text} is a folder of this machine, which OSMO can't see",
-                    hint="name a repository on the Hugging Face Hub; `pipeline run` evaluates local folders",
+                    f"{option} {text} is not a repository on the Hugging Face Hub",
+                    hint="name one as org/name; `pipeline run` evaluates local folders, `pipeline submit` Azure's assets",
                 )
         if self.dataset is None and self.uses_mlflow:
             raise UsageError(
