@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import active_children
@@ -19,6 +18,7 @@ import pytest
 import worker_engines
 from evaluation_kit import figures
 from lerobot_writer import write_dataset
+from process_kit import runs, wait_until
 from worker_engines import Misbehaving
 
 from lerobot_inference.checkpoint import Checkpoint
@@ -142,20 +142,6 @@ def stalled(checkpoint: Path, dataset: Path, output: Path) -> Iterator[tuple[sub
 
 def marks(output: Path) -> list[int]:
     return [int(path.name) for path in output.iterdir() if path.name.isdigit()]
-
-
-def wait_until(condition: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
-
-
-def runs(process: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["a terminal's Ctrl-C", "a signal to the program alone"])

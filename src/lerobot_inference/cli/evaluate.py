@@ -33,6 +33,7 @@ from lerobot_inference.cli.plan_options import (
 )
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import AUTO, EngineChoice
+from lerobot_inference.errors import UsageError
 from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.evaluation.shard import Shard, evaluate_shard
 from lerobot_inference.evaluation.workers import evaluate_with_workers
@@ -76,6 +77,8 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print eval_results.json.")] = False,
 ) -> None:
     """Replay recorded episodes through a policy and write the results folder."""
+    if sharded and json:
+        raise UsageError("--sharded writes a piece, and no eval_results.json to print", hint="leave out --json")
     opened, data = open_policy(policy), Dataset.open(dataset)
     plan = make_plan(
         opened,

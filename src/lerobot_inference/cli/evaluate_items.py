@@ -21,7 +21,7 @@ def init() -> None:
     given, _ = parser().parse_known_args()
     policy, dataset = open_policy(given.policy), Dataset.open(given.dataset)
     choice = EngineChoice(given.engine, given.device, given.precision, given.threads)
-    _evaluator = ItemEvaluator.load(policy, dataset, choice, given.output)
+    _evaluator = ItemEvaluator.load(policy, dataset, choice, given.pieces)
 
 
 def run(mini_batch: Sequence[str]) -> list[str]:
@@ -30,9 +30,9 @@ def run(mini_batch: Sequence[str]) -> list[str]:
 
 
 def parser() -> ArgumentParser:
-    """The options, which are those of `evaluate`."""
+    """The options; those that `evaluate` has too are the same. pieces: folder for a piece for each work item."""
     options = ArgumentParser(allow_abbrev=False)
-    for name in ("--policy", "--dataset", "--output"):
+    for name in ("--policy", "--dataset", "--pieces"):  # --output is one of the driver's own
         options.add_argument(name, type=Path, required=True)
     options.add_argument("--device", default="cuda", choices=DEVICES)
     options.add_argument("--engine", default=AUTO, choices=ENGINES)

@@ -62,7 +62,8 @@ def drive(component: Component, folder: Path, arguments: Sequence[str], say: Say
     wanted = settings.resources.instance_count * settings.max_concurrency_per_instance
     count = min(wanted, available_cores(), len(batches))
     say(f"{component.name}: {len(files)} files in {len(batches)} mini-batches, {count} worker processes")
-    own = ["--scoring_module_name", script.name, "--mini_batch_size", settings.mini_batch_size]
+    # As Azure's driver does, so that a script that can't bear it, or takes one of these names, fails here already.
+    own = ["--scoring_module_name", script.name, "--mini_batch_size", settings.mini_batch_size, "--output", "unused"]
     workers = [Worker(script, [*arguments, *own]) for _ in range(count)]
     driver = _Driver(settings, batches, say)
     with ThreadPoolExecutor(count) as pool:
