@@ -19,6 +19,7 @@ from lerobot_inference.cli import (
     pipeline,
     plot,
     register,
+    replay,
     sim,
     split,
     tracking,
@@ -44,6 +45,7 @@ app.add_typer(pipeline.app, name="pipeline", help="Run a pipeline file on this m
 app.add_typer(osmo.app, name="osmo", help="Run a pipeline file on OSMO.")
 app.add_typer(tracking.app, name="tracking", help="Log evaluations to MLflow.")
 app.add_typer(sim.app, name="sim", help="The simulated cell: record a dataset, train a policy, close the loop.")
+app.command()(replay.replay)
 app.command()(doctor.doctor)
 
 

@@ -23,6 +23,7 @@ from lerobot_inference.types import FloatArray
 SKEW_S = 0.05
 """A joint state and an image further apart than this are not predicted from."""
 RESET_COOLDOWN_S = 0.5
+MOST_COMING = 1000
 BRAKE = 2.5
 """rad/s^2 at which a trajectory that is not replaced comes to rest."""
 
@@ -59,6 +60,11 @@ class Controller:
     def armed(self) -> bool:
         """Whether commands are published."""
         return self._armed_s is not None
+
+    @property
+    def queue_length(self) -> int:
+        """How many actions are known after the one that was last due."""
+        return len(self._schedule.coming(MOST_COMING))
 
     def arm(self, now_s: float) -> str:
         """Switch control on, or say why not; empty when it is on."""

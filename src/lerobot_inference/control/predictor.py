@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,6 +92,8 @@ class ThreadPredictor:
         self._question: tuple[FloatArray, UInt8Array] | None = None
         self._answer: Prediction | None = None
         self._busy = self._closed = False
+        self.seconds: deque[float] = deque(maxlen=1000)
+        """How long each of the last predictions took, the newest last."""
         self._thread = threading.Thread(target=self._work, name="predictor", daemon=True)
         self._thread.start()
 
@@ -130,3 +133,4 @@ class ThreadPredictor:
             answer = predict(self._engine, self._camera, *question)
             with self._changed:
                 self._answer = answer
+                self.seconds.append(answer.seconds)

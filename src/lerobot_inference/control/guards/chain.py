@@ -106,8 +106,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Guards:
-    """The chain. Each kind: name -> guard, in the order in which they are asked."""
+    """The chain. Each kind: name -> guard, in the order in which they are asked. settings: what it was made from."""
 
+    settings: Mapping[str, Mapping[str, Any]]
     watches: Mapping[str, Watch]
     idles: Mapping[str, Watch]
     starts: Mapping[str, Watch]
@@ -126,7 +127,7 @@ class Guards:
         def chosen(kinds: Mapping[str, type[Settings]]) -> dict[str, Any]:
             return {name: _read(kinds[name], settings[name], f"{source}: {name}") for name in kinds if name in settings}
 
-        return cls(chosen(WATCHES), chosen(IDLES), chosen(STARTS), chosen(CHUNK_CHECKS), chosen(LIMITS))
+        return cls(settings, chosen(WATCHES), chosen(IDLES), chosen(STARTS), chosen(CHUNK_CHECKS), chosen(LIMITS))
 
     @classmethod
     def load(cls, path: Path, known: Mapping[str, Mapping[str, Any]] | None = None) -> Guards:

@@ -1,0 +1,127 @@
+"""The node's parameters: declared with their defaults, read once, checked against what the policy says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lerobot_inference.checkpoint import Bundle, Policy
+from lerobot_inference.control import UR10E, ControlSettings, Guards, ScheduleName
+from lerobot_inference.engine import EngineChoice
+from lerobot_inference.errors import UsageError
+from lerobot_inference.types import ActionMode
+
+UR10E_JOINTS = (
+    "shoulder_pan_joint",
+    "shoulder_lift_joint",
+    "elbow_joint",
+    "wrist_1_joint",
+    "wrist_2_joint",
+    "wrist_3_joint",
+)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A ROS parameter each, by the same name. Only `enable_control` may change while the node runs.
+
+    policy_repo: a folder (checkpoint or bundle) or a source string that `download` takes; policy_revision: its commit.
+    joint_names: the robot's own, in the policy's training order. guards: a guards file. lead: actions before a chunk is
+    used up at which `prefetch` asks for the next. record: MCAP file for the decision log; empty for none.
+    program_running_topic (std_msgs/Bool), speed_scaling_topic (std_msgs/Float64): what the robot says of itself; empty
+    for a robot that doesn't. resize: `crop` lets an image of another size be scaled and cropped.
+    """
+
+    policy_repo: str = "alizaidi/hve-robo-act-train"
+    device: str = "cuda"
+    control_hz: float = 30.0
+    action_mode: str = "delta"
+    enable_control: bool = False
+    camera_topic: str = "/camera/color/image_raw"
+    joint_states_topic: str = "/joint_states"
+    policy_revision: str = ""
+    engine: str = "auto"
+    threads: int = 0
+    schedule: str = "policy"
+    lead: int = 5
+    lookahead_points: int = 5
+    joint_names: tuple[str, ...] = UR10E_JOINTS
+    guards: str = ""
+    status_hz: float = 5.0
+    record: str = ""
+    program_running_topic: str = ""
+    speed_scaling_topic: str = ""
+    resize: str = ""
+
+    @classmethod
+    def declare(cls, node: Any) -> Parameters:
+        """Declare every parameter on an rclpy node and read what it was given. Raises UsageError for a bad value."""
+        values = {}
+        for field in fields(cls):
+            default = list(field.default) if isinstance(field.default, tuple) else field.default
+            values[field.name] = node.declare_parameter(field.name, default).value
+        values["joint_names"] = tuple(values["joint_names"])
+        return cls(**values)._checked()
+
+    def _checked(self) -> Parameters:
+        allowed = {
+            "action_mode": [mode.value for mode in ActionMode],
+            "schedule": [name.value for name in ScheduleName],
+            "resize": ["", "crop"],
+        }
+        for name, choices in allowed.items():
+            if getattr(self, name) not in choices:
+                found = getattr(self, name)
+                raise UsageError(
+                    f"parameter {name} is {found!r}", hint=f"choose one of: {', '.join(map(repr, choices))}"
+                )
+        for name in ("control_hz", "status_hz"):
+            if not 0 < getattr(self, name) <= 500:
+                raise UsageError(f"parameter {name} is {getattr(self, name)}, expected more than 0 and at most 500")
+        if self.threads < 0 or self.lead < 0:
+            raise UsageError("parameters threads and lead can't be negative")
+        return self
+
+    @property
+    def engine_choice(self) -> EngineChoice:
+        """Which engine to build."""
+        return EngineChoice(self.engine, self.device, threads=self.threads or None)
+
+    def control_settings(self, policy: Policy) -> ControlSettings:
+        """How to control, once the policy is known to have been trained for it. Raises UsageError for what differs."""
+        mode, joints = ActionMode(self.action_mode), self.joint_names
+        if policy.spec.action_dim != len(joints) or policy.spec.state_dim != len(joints):
+            raise UsageError(
+                f"the policy has state {policy.spec.state_dim} and action {policy.spec.action_dim}, "
+                f"joint_names names {len(joints)} joints",
+                hint="set joint_names to the robot's joints in the policy's training order",
+            )
+        signs: tuple[int, ...] = ()
+        if isinstance(policy, Bundle):
+            contract = policy.contract
+            for name, found, expected in (
+                ("action_mode", mode, contract.action_mode),
+                ("control_hz", self.control_hz, contract.fps),
+            ):
+                if found != expected:
+                    raise UsageError(
+                        f"parameter {name} is {found}, {policy.folder}/contract.json says {expected}",
+                        hint=f"the policy was trained that way: pass -p {name}:={expected}",
+                    )
+            signs = tuple(contract.signs)
+        return ControlSettings(joints, mode, self.control_hz, signs, self.lookahead_points)
+
+    def guard_chain(self, policy: Policy) -> Guards:
+        """The guards of the file, with what the policy's contract says of the recorded states. Raises ConfigError."""
+        known: dict[str, dict[str, Any]] = {}
+        if isinstance(policy, Bundle):
+            envelope, signs = policy.contract.state_envelope, policy.contract.signs
+            ends = [sorted((s * a, s * b)) for s, a, b in zip(signs, envelope.min, envelope.max, strict=True)]
+            low, high = zip(*ends, strict=True)
+            mean = [sign * value for sign, value in zip(signs, envelope.mean, strict=True)]
+            known = {
+                "start_pose": {"min": low, "max": high, "std": envelope.std},
+                "out_of_distribution": {"mean": mean, "std": envelope.std},
+            }
+        return Guards.load(Path(self.guards) if self.guards else UR10E, known)
