@@ -68,7 +68,7 @@ class EvaluationRequest:
             if text is not None and not isinstance(parse_source(text), HubSource):
                 raise UsageError(
                     f"{option} {text} is not a repository on the Hugging Face Hub",
-                    hint="name one as org/name; `pipeline run` evaluates local folders, `pipeline submit` Azure's assets",
+                    hint="name one as org/name; `pipeline run` takes local folders, `pipeline submit` Azure's assets",
                 )
         if self.dataset is None and self.uses_mlflow:
             raise UsageError(
