@@ -182,6 +182,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(hub: Hub, tmp_path: Path
         (401, "RepoNotFound", 3, "no such repository on the Hugging Face Hub, or it is private"),
         (403, "GatedRepo", 3, "access to this repository must be granted on the Hub"),
         (403, "", 3, "the Hub refused access (403)"),
+        (200, "", 6, "what answered is not the Hugging Face Hub"),
         (418, "", 6, "could not be reached: it answered 418"),
     ],
 )

@@ -240,6 +240,9 @@ def test_a_signature_is_refused_and_never_shown(download: Download, cloud: Cloud
         "azureml:../arm:1",
         "azureml://registries/lab/models/arm/versions/1",
         "azureml://datastores/store",
+        "azureml://datastores/store/paths/cell?sig=secret",
+        f"{ACCOUNT}.blob.core.windows.net/{CONTAINER}/a?sig=secret",
+        "ftp://user:secret@example.com/a",
     ],
 )
 def test_addresses_that_are_not_ours_to_ask_are_refused(text: str) -> None:

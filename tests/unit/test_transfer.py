@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerobot_inference.errors import InputError, ServiceError
+from lerobot_inference.errors import InputError, ServiceError, StorageError
 from lerobot_inference.sources import Kind
 from lerobot_inference.sources.retry import WAITS_S, TransientError, retried
 from lerobot_inference.sources.snapshot import Checksum, RemoteFile, Snapshot, fingerprint
@@ -100,6 +101,17 @@ def test_a_file_that_fails_stops_those_that_wait_and_is_the_error(tmp_path: Path
     with pytest.raises(InputError, match="file00: its bytes"):
         transfer(origin.snapshot(file00=describe("file00", b"?" * 20)), tmp_path, "here", silent)
     assert len(origin.read) < 40
+
+
+def test_two_downloads_to_the_same_place_do_not_mix_their_bytes(tmp_path: Path) -> None:
+    origin, partial = Origin(file=b"b" * 20), tmp_path / INCOMPLETE / "file"
+    partial.parent.mkdir()
+    with partial.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(StorageError, match="file: another process is downloading to it"):
+            transfer(origin.snapshot(), tmp_path, "here", silent)
+    transfer(origin.snapshot(), tmp_path, "here", silent)
+    assert (tmp_path / "file").read_bytes() == b"b" * 20
 
 
 def test_a_source_without_checksums_is_held_to_the_sizes(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from lerobot_inference.errors import UsageError
 from lerobot_inference.sources import Kind, Manifest, fetch, parse_source
 from lerobot_inference.types import Progress
 
-SOURCE = "A local folder, or org/name on the Hugging Face Hub."
-REVISION = "Branch, tag or commit on the Hub; the default branch when not given."
+SOURCE = "a folder, a repository on the Hub, or a place on Azure, as above."
+REVISION = "On the Hub a branch, tag or commit; on Azure what a download printed. What is there now, when not given."
+PINNED = "Refuse what can move: on the Hub all but a commit; on Azure @latest, and folders without a revision."
 
 
 class Downloaded(BaseModel):
@@ -25,16 +26,26 @@ class Downloaded(BaseModel):
 
 
 def download(
-    policy: Annotated[str | None, typer.Option(help=f"The policy. {SOURCE}")] = None,
+    policy: Annotated[str | None, typer.Option(help=f"The policy: {SOURCE}")] = None,
     policy_revision: Annotated[str | None, typer.Option(help=REVISION)] = None,
-    dataset: Annotated[str | None, typer.Option(help=f"The dataset. {SOURCE}")] = None,
+    dataset: Annotated[str | None, typer.Option(help=f"The dataset: {SOURCE}")] = None,
     dataset_revision: Annotated[str | None, typer.Option(help=REVISION)] = None,
     output_policy: Annotated[Path, typer.Option(help="Folder for the policy.")] = Path("checkpoint"),
     output_dataset: Annotated[Path, typer.Option(help="Folder for the dataset.")] = Path("dataset"),
-    require_pinned: Annotated[bool, typer.Option(help="Refuse a revision that can move.")] = False,
+    require_pinned: Annotated[bool, typer.Option(help=PINNED)] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the manifests as JSON.")] = False,
 ) -> None:
-    """Fetch a policy and a dataset as verified copies; what is already there is not fetched again."""
+    """Fetch a policy and a dataset as verified copies; what is already there is not fetched again.
+
+    Either is named by a local folder; by org/name on the Hugging Face Hub; by
+    azureml:NAME:VERSION or azureml:NAME@latest, a model or data asset; by
+    azureml://datastores/STORE/paths/FOLDER; or by
+    https://ACCOUNT.blob.core.windows.net/CONTAINER/FOLDER.
+
+    Who asks comes from the environment alone: HF_TOKEN or `hf auth login`,
+    `az login` or a managed identity. So does the workspace: AZURE_SUBSCRIPTION_ID,
+    AZURE_RESOURCE_GROUP and AZUREML_WORKSPACE_NAME.
+    """
     if policy is None and dataset is None:
         raise UsageError("nothing to download", hint="give --policy, --dataset or both")
     with progress_display() as progress:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from lerobot_inference.azure_ml import Client, Workspace, azure_errors
 from lerobot_inference.errors import InputError, UsageError, require
-from lerobot_inference.sources.blob import PIN_HINT, BlobFolder, check_revision
+from lerobot_inference.sources.blob import PIN_HINT, BlobFolder, check_revision, without_secrets
 from lerobot_inference.sources.kind import Kind
 from lerobot_inference.sources.snapshot import Snapshot
 
@@ -19,7 +19,7 @@ ASSET = re.compile(r"azureml:(?P<name>[A-Za-z0-9][\w.-]*)(?::(?P<version>\w[\w.-
 DATASTORE = re.compile(
     r"azureml://(?:subscriptions/(?P<subscription>[^/]+)/resourcegroups/(?P<group>[^/]+)"
     r"(?:/providers/Microsoft\.MachineLearningServices)?/workspaces/(?P<workspace>[^/]+)/)?"
-    r"datastores/(?P<datastore>\w+)/paths/(?P<path>.+)",
+    r"datastores/(?P<datastore>\w+)/paths/(?P<path>[^?#]+)",
     re.IGNORECASE,
 )
 STORAGE = re.compile(
@@ -47,7 +47,10 @@ class AzureMlAsset:
             return None
         found = ASSET.fullmatch(text)
         if found is None:
-            raise UsageError(f"{text}: not an address in Azure ML that can be fetched from", hint=f"expected {FORMS}")
+            raise UsageError(
+                f"{without_secrets(text)}: not an address in Azure ML that can be fetched from",
+                hint=f"expected {FORMS}",
+            )
         return cls(found["name"], found["version"], revision)
 
     @property

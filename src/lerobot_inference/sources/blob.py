@@ -53,7 +53,7 @@ class BlobFolder:
         if not re.match(r"https?:", text, re.IGNORECASE):
             return None
         url = urlsplit(text)
-        shown = f"{url.scheme}://{url.hostname or ''}{url.path}"
+        shown = without_secrets(text)
         if url.query or url.fragment or "@" in url.netloc:
             raise UsageError(
                 f"{shown}: the address must hold no signature or password, which would be kept with the download",
@@ -97,6 +97,11 @@ class BlobFolder:
         listed = {blob.name.removeprefix(root): _describe(blob, root) for blob in below}
         files = tuple(listed[name] for name in kind.select(listed, self.name))
         return Snapshot(self.name, fingerprint(files), files, partial(_read, container, self.name, root))
+
+
+def without_secrets(address: str) -> str:
+    """What may be shown of an address that was typed: no password and no signature."""
+    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", address, maxsplit=1)[0])
 
 
 def check_revision(snapshot: Snapshot, name: str, revision: str | None) -> Snapshot:

@@ -57,10 +57,10 @@ class HubSource:
                 self.name, repo_type=kind.value, revision=self.revision, files_metadata=True, timeout=TIMEOUT_S
             )
             listed = {entry.rfilename: _describe(entry) for entry in info.siblings}
-        if not COMMIT.fullmatch(info.sha) or (self.pin_hint is None and info.sha != self.revision):
-            raise InputError(
-                f"{self.name}: asked for {self.revision or 'a commit'}, the Hub answered with {info.sha!r}"
-            )
+            if not COMMIT.fullmatch(info.sha):
+                raise ValueError(f"{info.sha} is no commit")
+        if self.pin_hint is None and info.sha != self.revision:
+            raise InputError(f"{self.name}: asked for commit {self.revision}, the Hub answers with {info.sha}")
         files = tuple(listed[name] for name in kind.select(listed, f"{self.name}@{info.sha}"))
         return Snapshot(self.name, info.sha, files, partial(_read, self.name, kind, info.sha))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lerobot_inference.errors import UsageError
 from lerobot_inference.sources.azureml import AzureMlAsset, DatastoreFolder
-from lerobot_inference.sources.blob import FORM, BlobFolder
+from lerobot_inference.sources.blob import FORM, BlobFolder, without_secrets
 from lerobot_inference.sources.folder import Folder
 from lerobot_inference.sources.hub import HubSource
 from lerobot_inference.sources.snapshot import Source
@@ -22,7 +22,7 @@ def parse_source(text: str, revision: str | None = None) -> Folder | Source:
         if source := kind.parse(text, revision):
             return source
     raise UsageError(
-        f"{text}: no such folder, and not an org/name on the Hugging Face Hub or an address on Azure",
+        f"{without_secrets(text)}: no such folder, and not an org/name on the Hugging Face Hub or an address on Azure",
         hint="give a folder that exists, a repository such as alizaidi/hve-robo-act-train, azureml:<name>:<version>, "
         f"or {FORM}",
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import Event
+from typing import BinaryIO
 
-from lerobot_inference.errors import InputError
+from lerobot_inference.errors import InputError, StorageError
 from lerobot_inference.files import sha256_file
 from lerobot_inference.sources.retry import TransientError, retried
 from lerobot_inference.sources.snapshot import RemoteFile, Snapshot
@@ -65,6 +67,7 @@ def _go_on(snapshot: Snapshot, file: RemoteFile, partial: Path, where: str, stop
     start = partial.stat().st_size
     try:
         with partial.open("ab") as target:
+            _claim(target, partial)
             for piece in snapshot.read(file, start):
                 if stop.is_set():
                     raise _Stopped
@@ -81,6 +84,14 @@ def _go_on(snapshot: Snapshot, file: RemoteFile, partial: Path, where: str, stop
         return
     if partial.stat().st_size == start:
         raise TransientError(f"{where}: {file.name}: ends at byte {start} of {file.size}", hint="download again")
+
+
+def _claim(target: BinaryIO, partial: Path) -> None:
+    """Keep other processes from writing here too, for as long as the file is open."""
+    try:
+        fcntl.flock(target, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StorageError(f"{partial}: another process is downloading to it", hint="wait for it to end") from error
 
 
 def _is_whole(path: Path, file: RemoteFile) -> bool:
