@@ -25,10 +25,10 @@ class Hub:
     sent: file -> (first byte, bytes sent) of each answer. tokens: file -> what its last request was authorised by.
     corrupt: file whose bytes arrive changed. fail: file that answers 500 for as long as it is set.
     cut: file -> bytes after which each next answer's connection breaks. busy: file -> statuses that it answers first.
-    status: repository -> (status, error code) of all its answers. missing: file that is listed only.
-    longer: file that goes on after its announced end. ranges: whether a part of a file can be asked for.
-    listed: names that the listing holds besides. cdn: address that files are redirected to. echo: whether errors
-    tell the token that the request held.
+    retry_after: seconds that an error asks to wait. status: repository -> (status, error code) of all its answers.
+    missing: file that is listed only. longer: file that goes on after its announced end. ranges: whether a part of a
+    file can be asked for. listed: names that the listing holds besides. cdn: address that files are redirected to.
+    echo: whether errors tell the token that the request held.
     """
 
     repositories: dict[str, Path]
@@ -40,6 +40,7 @@ class Hub:
     fail: str | None = None
     cut: dict[str, list[int]] = field(default_factory=dict)
     busy: dict[str, list[int]] = field(default_factory=dict)
+    retry_after: str = "0"
     status: dict[str, tuple[int, str]] = field(default_factory=dict)
     missing: str | None = None
     longer: str | None = None
@@ -148,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
     def refuse(self, status: int, code: str = "") -> None:
         """An error as the Hub words it."""
         told = self.headers.get("Authorization", "") if self.server.hub.echo else ""
-        headers = {"X-Error-Code": code} if code else {}
+        headers = {"Retry-After": self.server.hub.retry_after} | ({"X-Error-Code": code} if code else {})
         if told:
             headers |= {"X-Error-Message": told, "X-HF-Warning": f"token; {told}", "X-Request-Id": told}
         self.answer(status, json.dumps({"error": told}).encode(), headers)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,21 +46,27 @@ def hub(the_hub: Hub) -> Hub:
 
 def run(hub: Hub, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, as HF_ENDPOINT is read when huggingface_hub is imported."""
+    hub.requests.clear()
+    hub.sent.clear()
+    process = start(hub, *arguments)
+    printed, said = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, printed, said)
+
+
+def start(hub: Hub, *arguments: str | Path) -> subprocess.Popen[str]:
     environment = os.environ | {
         "HF_ENDPOINT": hub.url,
         "HF_HUB_OFFLINE": "0",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_TOKEN": MARKER,
     }
-    hub.requests.clear()
-    hub.sent.clear()
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "lerobot_inference", "download", *map(str, arguments)],
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-        check=False,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # also where this runs in the background
     )
 
 
@@ -139,6 +148,22 @@ def test_a_busy_hub_is_asked_again(hub: Hub, tmp_path: Path) -> None:
     result = run(hub, "--policy", POLICY, "--output-policy", tmp_path / "policy")
     assert result.returncode == 0, result.stderr
     assert not any(hub.busy.values())
+
+
+def test_ctrl_c_ends_a_download_that_waits_and_keeps_what_came(hub: Hub, tmp_path: Path) -> None:
+    hub.busy, hub.retry_after = {WEIGHTS: [429]}, "250"
+    arguments = ("--policy", POLICY, "--output-policy", tmp_path / "policy")
+    process = start(hub, *arguments)
+    while not list(tmp_path.glob(".policy.*.partial/config.json")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode not in (None, 0)
+    assert "Traceback" not in said
+    assert not (tmp_path / "policy").exists()
+    assert run(hub, *arguments).returncode == 0
+    assert "config.json" not in hub.sent
 
 
 def test_the_token_stays_on_the_hub_when_files_are_elsewhere(hub: Hub, tmp_path: Path) -> None:

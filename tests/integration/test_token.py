@@ -28,14 +28,14 @@ class Sightings:
     without_marker: set[str] = field(default_factory=set)
 
     def look(self, folder: Path) -> None:
-        """Look at every process of ours that has `folder` in its command line."""
+        """Look at every process whose command line or environment, hence home, leads to `folder`."""
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 environment = (process / "environ").read_bytes()
             except OSError:  # it ended meanwhile, or is not ours
                 continue
-            if str(folder) in command:
+            if str(folder) in command or str(folder).encode() in environment:
                 (self.with_marker if MARKER.encode() in environment else self.without_marker).add(command)
 
 
