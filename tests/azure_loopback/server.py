@@ -158,6 +158,7 @@ class Cloud:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
     cloud: Cloud
     authority: trustme.CA
 

@@ -118,6 +118,13 @@ class Workspace(Service):
         given = {"status": "NotStarted", "services": {"Studio": studio}}
         return Response.json(self.add(f"jobs/{name}", request.json()["properties"] | given), 201)
 
+    @route("GET", r"/metadata/endpoints")
+    def clouds(self, request: Request) -> Response:  # noqa: ARG002
+        """What azureml-mlflow asks before anybody has logged in."""
+        login = {"loginEndpoint": "https://login.microsoftonline.com", "audiences": [MANAGEMENT]}
+        cloud = {"name": "AzureCloud", "portal": "https://portal.azure.com", "resourceManager": MANAGEMENT}
+        return Response.json([cloud | {"authentication": login, "suffixes": {"storage": "core.windows.net"}}])
+
     @route("GET", rf"(?!{WORKSPACE}(/|$)).*")
     def elsewhere(self, request: Request) -> Response:
         return unauthorized(request) or missing(request.path)

@@ -198,7 +198,7 @@ def test_a_champion_that_something_else_registered_is_kept(evaluated: Callable[.
     registry = MlflowRegistry(store)
     with open_run(store, "foreign", "run") as run:
         store.client.log_text(run.id, "weights", "model/model.txt")
-        registry.promote("foreign", registry.add("foreign", f"{run.artifact_uri}/model", run.id, {}))
+        registry.promote("foreign", registry.add("foreign", f"{run.artifact_uri}/model", run.id, {}), None)
     verdict = register(evaluated(0.0015), default_rules(), "foreign", DEFAULT_EXPERIMENT, tmp_path).gate
     assert verdict.verdict == "keep"
     assert "it wasn't registered by lerobot-inference register" in verdict.reason

@@ -183,17 +183,17 @@ def test_a_version_that_is_not_there_is_an_error(store: Store, registered: Regis
 def test_the_server_without_aliases_refuses_them(azure_store: Store, tmp_path: Path) -> None:
     add(azure_store, "aliased", tmp_path)
     with pytest.raises(ServiceError, match="Azure ML has no /api/2.0/mlflow/registered-models/alias"):
-        MlflowRegistry(azure_store).promote("aliased", "1")
+        MlflowRegistry(azure_store).promote("aliased", "1", None)
 
 
 def test_a_promotion_retires_the_champion_before_it(azure_store: Store, tmp_path: Path) -> None:
     registry = AzureMlRegistry(azure_store)
-    for version in ("1", "2"):
+    for before, version in ((None, "1"), ("1", "2")):
         assert add(azure_store, "succession", tmp_path) == version
-        registry.promote("succession", version)
+        registry.promote("succession", version, before)
     assert [registry.get("succession", version).tags["stage"] for version in ("1", "2")] == ["retired", "champion"]
     assert champion(registry, "succession") == "2"
-    registry.promote("succession", "1")
+    registry.promote("succession", "1", "2")
     assert champion(registry, "succession") == "1"
 
 
@@ -205,7 +205,7 @@ def test_of_two_champions_that_a_crash_left_the_newer_one_counts_until_the_next_
     for version in ("9", "10"):  # as text, 9 is the larger
         azure_store.client.set_model_version_tag("crash", version, "stage", "champion")
     assert champion(registry, "crash") == "10"
-    registry.promote("crash", "11")
+    registry.promote("crash", "11", "10")
     stages = {version: registry.get("crash", version).tags.get("stage") for version in versions}
     assert {version: stage for version, stage in stages.items() if stage} == {
         "9": "retired",

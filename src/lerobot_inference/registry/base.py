@@ -42,8 +42,11 @@ class ModelRegistry(Protocol):
     def fetch(self, model: str, version: str, folder: Path) -> Path:
         """Download a version's files into `folder`, as a user of the registry would; return where they lie."""
 
-    def promote(self, model: str, version: str) -> None:
-        """Make this version the champion, and no other."""
+    def promote(self, model: str, version: str, in_place_of: str | None) -> None:
+        """Make this version the champion in place of another, or of none.
+
+        Of several promotions at the same moment one prevails; the others find its version as the champion afterwards.
+        """
 
 
 def check_model_name(name: str) -> None:

@@ -83,7 +83,7 @@ class MlflowRegistry(_Versions):
             version = found[0].aliases.get(CHAMPION) if found else None
         return None if version is None else self.get(model, str(version))
 
-    def promote(self, model: str, version: str) -> None:
+    def promote(self, model: str, version: str, in_place_of: str | None) -> None:  # noqa: ARG002  # an alias moves whole
         """See ModelRegistry."""
         with self.store.errors():
             self.store.client.set_registered_model_alias(model, CHAMPION, version)
@@ -101,14 +101,21 @@ class AzureMlRegistry(_Versions):
         """See ModelRegistry."""
         return max(self._champions(model), key=lambda found: int(found.version), default=None)
 
-    def promote(self, model: str, version: str) -> None:
-        """See ModelRegistry."""
-        client, before = self.store.client, list(self._champions(model))
+    def promote(self, model: str, version: str, in_place_of: str | None) -> None:
+        """See ModelRegistry. Whoever comes to look last, after all have set their tags, leaves the newest alone."""
+        self._set_stage(model, version, CHAMPION)
+        rivals = [found.version for found in self._champions(model) if found.version not in (version, in_place_of)]
+        if any(int(rival) > int(version) for rival in rivals):
+            self._set_stage(model, version, RETIRED)
+        else:
+            for rival in rivals:
+                self._set_stage(model, rival, RETIRED)
+        if in_place_of not in (None, version):
+            self._set_stage(model, in_place_of, RETIRED)
+
+    def _set_stage(self, model: str, version: str, stage: str) -> None:
         with self.store.errors():
-            client.set_model_version_tag(model, version, STAGE_TAG, CHAMPION)
-            for found in before:
-                if found.version != version:
-                    client.set_model_version_tag(model, found.version, STAGE_TAG, RETIRED)
+            self.store.client.set_model_version_tag(model, version, STAGE_TAG, stage)
 
     def _champions(self, model: str) -> Iterator[ModelVersion]:
         with self.store.errors():

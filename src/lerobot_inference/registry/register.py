@@ -163,7 +163,6 @@ def _register(
         log_evaluation(run, candidate.evaluation, progress)
         progress("register: upload the policy", 1, STAGES)
         run.log_files([Upload(checkpoint.folder / name, MODEL_ARTIFACT) for name in checkpoint.file_hashes])
-        run.log_files([Upload(output / VERDICT_FILE)])
         source = f"{run.artifact_uri}/{MODEL_ARTIFACT}"
         tags = registration_tags(candidate, verdict, run)
         standing.text = "it is not known whether the policy is registered"
@@ -173,6 +172,7 @@ def _register(
         verify_registered(registry, model_name, version, checkpoint.file_hashes, tags)
         if verdict.verdict == "promote":
             _promote(registry, model_name, version, verdict.champion, standing)
+        run.log_files([Upload(output / VERDICT_FILE)])
         progress("register: done", STAGES, STAGES)
     record.at(run, "complete").save(output)
     registration = Registration(
@@ -276,7 +276,7 @@ def _promote(
 
     require((judged_against, version), "before its promotion")
     standing.text = f"model {model} version {version} is registered; it is not known whether it is champion"
-    registry.promote(model, version)
+    registry.promote(model, version, judged_against)
     require((version,), "after its promotion")
     standing.text = f"model {model} version {version} is registered and champion"
 
