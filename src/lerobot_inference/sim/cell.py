@@ -83,15 +83,23 @@ class Cell:
 
     def step(self, target: FloatArray | Vector) -> None:
         """Command absolute joint positions and let one control period (1/30 s) pass."""
-        self._data.ctrl[:] = target
         self._tick += 1
         # 500 Hz is no multiple of 30 Hz: 16 or 17 physics steps, without drift.
         steps = round(self._tick * PHYSICS_HZ / CONTROL_HZ) - round((self._tick - 1) * PHYSICS_HZ / CONTROL_HZ)
+        self.advance(target, steps)
+
+    def advance(self, target: FloatArray | Vector, steps: int = 1) -> None:
+        """Command absolute joint positions and let physics steps (1/500 s each) pass."""
+        self._data.ctrl[:] = target
         self._mujoco.mj_step(self._model, self._data, nstep=steps)
 
     def joint_positions(self) -> FloatArray:
         """(6,) measured joint positions in radians."""
         return np.array(self._data.qpos, dtype=np.float32)
+
+    def joint_velocities(self) -> FloatArray:
+        """(6,) measured joint velocities in rad/s."""
+        return np.array(self._data.qvel, dtype=np.float32)
 
     def tip_position(self) -> Vector:
         """(3,) the tool's tip in metres in the robot's base frame."""
