@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lerobot_inference.errors import InputError, ServiceError, StorageError
-from lerobot_inference.sources import Kind
+from lerobot_inference.sources import Kind, fetch, read_manifest
 from lerobot_inference.sources.retry import WAITS_S, TransientError, retried
 from lerobot_inference.sources.snapshot import Checksum, RemoteFile, Snapshot, fingerprint
 from lerobot_inference.sources.transfer import INCOMPLETE, transfer
@@ -37,6 +38,20 @@ class Origin:
         yield from (content[at : min(at + 7, end)] for at in range(start, min(end, len(content)), 7))
         if end < len(content):
             raise TransientError("cut")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A source that holds one snapshot."""
+
+    snapshot: Snapshot
+    name: str = "here"
+    revision: str | None = None
+    pin_hint: str | None = None
+
+    def open(self, kind: Kind) -> Snapshot:
+        del kind
+        return self.snapshot
 
 
 def describe(name: str, content: bytes) -> RemoteFile:
@@ -118,6 +133,17 @@ def test_a_source_without_checksums_is_held_to_the_sizes(tmp_path: Path) -> None
     origin = Origin(file=b"b" * 20)
     assert transfer(origin.snapshot(file=RemoteFile("file", 20, "tag", None)), tmp_path, "here", silent)
     assert (tmp_path / "file").read_bytes() == b"b" * 20
+
+
+def test_a_try_that_ended_just_before_the_rename_is_finished_by_the_next(tmp_path: Path) -> None:
+    origin = Origin(**{"config.json": b"{}"})
+    snapshot = origin.snapshot()
+    (partial := tmp_path / f".policy.{fingerprint(snapshot.files)[:12]}.partial").mkdir()
+    (partial / "config.json").write_bytes(b"{}")
+    manifest = fetch(Whole(snapshot), Kind.POLICY, tmp_path / "policy")
+    assert origin.read == []
+    assert read_manifest(tmp_path / "policy") == manifest
+    assert [path.name for path in tmp_path.iterdir()] == ["policy"]
 
 
 def test_what_may_pass_is_tried_again_at_growing_intervals_and_no_longer_than_asked() -> None:

@@ -46,7 +46,7 @@ def _download(source: Source, kind: Kind, output: Path, progress: Progress) -> M
         files = transfer(snapshot, partial, source.name, progress)
         manifest = Manifest(source=snapshot.source, kind=kind.value, revision=snapshot.revision, files=files)
         manifest.write(partial)
-        shutil.rmtree(partial / INCOMPLETE)
+        shutil.rmtree(partial / INCOMPLETE, ignore_errors=True)  # an earlier try may have ended right here
         replace_folder(partial, output)
     return manifest
 
