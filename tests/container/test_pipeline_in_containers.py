@@ -9,18 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from docker import DockerClient
-from evaluation_kit import figures
+from evaluation_kit import figures, require_equal
 
 from lerobot_inference.checkpoint import Bundle
-from lerobot_inference.errors import ConfigError
+from lerobot_inference.errors import ConfigError, UsageError
 from lerobot_inference.evaluation.results_folder import load_results
 from lerobot_inference.files import sha256_file
+from lerobot_inference.jobs.containers import Containers
+from lerobot_inference.jobs.local import run_pipeline
+from lerobot_inference.jobs.pipeline import Pipeline
 from lerobot_inference.jobs.record import RUN_FILE, RunRecord, State
 
 pytestmark = pytest.mark.container
@@ -150,6 +154,8 @@ def runs(
 ) -> Runs:
     del engine
     folder = tmp_path_factory.mktemp("modes")
+    for weights in checkpoint.glob("*.safetensors"):
+        weights.chmod(0o644)  # lerobot lets its writer alone read it, and that may be root here
     inputs = {"policy": checkpoint, "dataset": dataset_folder, "episodes": 2}
     sets = [word for name, value in inputs.items() for word in ("--set", f"inputs.{name}={value}")]
     records = []
@@ -222,6 +228,21 @@ def test_the_token_stands_in_no_file_of_a_run(runs: Runs) -> None:
             assert GIVEN["HF_TOKEN"].encode() not in path.read_bytes(), path
 
 
+@pytest.mark.parametrize("name", ["evaluate-parallel", "evaluate-sharded"])
+def test_an_evaluation_spread_over_processes_of_a_container_gives_the_same(
+    runs: Runs, checkpoint: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inputs = {"policy": checkpoint, "dataset": dataset_folder, "episodes": 2}
+    settings = {f"inputs.{key}": str(value) for key, value in inputs.items()}
+    pipeline = Pipeline.read(ROOT / "pipelines" / f"{name}.yaml", settings)
+    measuring = [step for step in pipeline.steps if step.name in ("download", "split", "evaluate", "aggregate")]
+    pipeline = replace(pipeline, steps=tuple(measuring))
+    record = run_pipeline(pipeline, tmp_path / "run", runner=Containers.prepare(pipeline, print))
+    assert record.exit_code == 0, [Path(step.log).read_text() for step in record.steps if step.exit_code]
+    require_equal(Path(record.outputs["results"]), runs.outputs("results")[1])
+
+
 @pytest.mark.usefixtures("no_container_is_left")
 def test_a_step_has_no_root_no_capability_and_one_place_to_write(engine: DockerClient, probe: Path) -> None:
     del engine
@@ -282,6 +303,16 @@ def test_a_failing_step_gives_the_run_its_exit_code_and_shows_the_end_of_its_log
     assert "│ this is why" in ended.stderr
     assert record
     assert [step.state for step in record.steps] == [State.FAILED, State.SKIPPED, State.SKIPPED]
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.skipif(os.getuid() != 0, reason="others run their steps as themselves")
+def test_what_only_root_may_read_is_one_message(probe: Path) -> None:
+    secret = probe.parent / "given" / "a file"
+    secret.chmod(0o600)
+    ended, _ = run(probe, probe.parent / "run", "--docker")
+    assert ended.returncode == UsageError.exit_code
+    assert f"{secret}: only root may read it" in ended.stderr
 
 
 @pytest.mark.usefixtures("no_container_is_left")

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from lerobot_inference.errors import UsageError
 from lerobot_inference.jobs.environment import Environment
 from lerobot_inference.jobs.images import Say, connect, image_id, require_current
 from lerobot_inference.jobs.pipeline import Pipeline, Step
@@ -62,12 +63,12 @@ class Containers:
     def prepare(cls, pipeline: Pipeline, say: Say) -> Containers:
         """Find or build the image of every step. Raises ConfigError, ServiceError, UsageError."""
         environments = {step.name: Environment.of(step.component.path) for step in pipeline.steps}
-        distinct = {found.path: found for found in environments.values()}
+        distinct = {found.path.resolve(): found for found in environments.values()}
         for environment in distinct.values():
             require_current(environment)
         client = connect()
         ids = {path: image_id(client, environment, say) for path, environment in distinct.items()}
-        return cls(client, {name: ids[found.path] for name, found in environments.items()})
+        return cls(client, {name: ids[found.path.resolve()] for name, found in environments.items()})
 
     def program(self, step: Step) -> str:
         """The id of the step's image."""
@@ -78,6 +79,12 @@ class Containers:
         from docker.errors import DockerException
         from requests import RequestException
 
+        for path in _reads(step, planned):
+            if secret := _unreadable(path):
+                printed.write(
+                    f"{secret}: only root may read it, and no step runs as root; chmod -R a+rX {path}\n".encode()
+                )
+                return UsageError.exit_code
         try:
             with self._container(step, planned) as container:
                 lines = container.attach(stdout=True, stderr=True, stream=True)
@@ -95,7 +102,7 @@ class Containers:
         """A step's container, not started yet; stopped and removed when the block ends."""
         user = _user()
         reads, writes = _reads(step, planned), _writes(step, planned)
-        for folder in writes:
+        for folder in (Path(planned.log).parents[1], *writes):
             _hand_over(folder, user)
         container = self._client.containers.create(
             self._images[step.name],
@@ -169,8 +176,16 @@ def _user() -> str:
 
 
 def _hand_over(folder: Path, user: str) -> None:
-    """Let the user write to a folder; only root can, and has to."""
+    """Give a folder of ours to the user that steps run as; only root can, and has to."""
     if os.getuid() == 0:
         uid, gid = map(int, user.split(":"))
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, uid, gid)
+            os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def _unreadable(path: Path) -> Path | None:
+    """What root may read there and the user that steps run as when root calls may not."""
+    if os.getuid():
+        return None
+    found = ((each, each.stat()) for each in (path, *path.rglob("*")) if each.exists())
+    return next((each for each, stat in found if not stat.st_mode & 0o004 and stat.st_uid != USER_OF_ROOT), None)

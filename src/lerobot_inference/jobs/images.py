@@ -63,6 +63,7 @@ def image_id(client: DockerClient, environment: Environment, say: Say) -> str:
 def _build(client: DockerClient, environment: Environment, say: Say) -> str:
     say(f"building {environment.image}")
     lines: list[str] = []
+    step = ""
     progress = client.api.build(
         path=str(environment.context),
         dockerfile=environment.dockerfile,
@@ -76,7 +77,9 @@ def _build(client: DockerClient, environment: Environment, say: Say) -> str:
         said = str(event.get("stream") or event.get("error") or "").strip()
         lines += said.splitlines()
         if said.startswith("Step "):
-            say(f"{environment.image}: {said}")
+            step = said
+        if said.startswith("---> Running in"):  # it is not in the engine's cache
+            say(f"{environment.image}: {step}")
         if "error" in event:
             raise ConfigError(
                 "\n".join([f"{environment.context}: the image can't be built", *lines[-LOG_LINES:]]),
