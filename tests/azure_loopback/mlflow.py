@@ -45,7 +45,7 @@ class Tracking(Service):
                 status, body = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             status, body = error.code, error.read()
-        # A run's artifacts are at .../experiments/1/runs/<id>/artifacts here, and without `runs` in MLflow's own server.
+        # A run's artifacts are at .../experiments/1/runs/<id>/artifacts here; MLflow's own server leaves out `runs`.
         body = re.sub(rb"(/experiments/\d+)/([0-9a-f]{32}/artifacts)", rb"\1/runs/\2", body)
         return Response(status, body, {"Content-Type": "application/json"})
 
@@ -76,7 +76,7 @@ class RunArtifacts(Service):
                 errors[path] = {"error": {"code": "UserError", "message": message}}
             else:
                 taken.append(path)
-                created[path] = content(run, path)
+                created[path] = content_of(run, path)
         return refused(request) or Response.json({"artifactContentInformation": created, "errors": errors})
 
     @route("GET", r"/history/v1\.0" + WORKSPACE + r"/experiments/[^/]+/runs/(?P<run>[^/]+)/artifacts")
@@ -85,11 +85,11 @@ class RunArtifacts(Service):
         return refused(request) or Response.json({"value": found})
 
     @route("GET", r"/history/v1\.0" + WORKSPACE + r"/experiments/[^/]+/runs/(?P<run>[^/]+)/artifacts/contentinfo")
-    def find(self, request: Request, run: str) -> Response:
+    def content(self, request: Request, run: str) -> Response:
         path = request.query["path"]
         if path not in self.paths.get(run, []):
             return Response.error(404, "UserError", f"there is no artifact {path}")
-        return refused(request) or Response.json(content(run, path))
+        return refused(request) or Response.json(content_of(run, path))
 
 
 def place(run: str, path: str) -> str:
@@ -97,7 +97,7 @@ def place(run: str, path: str) -> str:
     return f"ExperimentRun/dcid.{run}/{path}"
 
 
-def content(run: str, path: str) -> dict[str, str]:
+def content_of(run: str, path: str) -> dict[str, str]:
     return {
         "contentUri": f"https://{ACCOUNT}.blob.core.windows.net/{CONTAINER}/{place(run, path)}?{SAS}",
         "origin": "ExperimentRun",

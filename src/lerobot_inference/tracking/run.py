@@ -95,8 +95,14 @@ class Run:
             held = self._held_files({upload.folder for upload in uploads})
             for done, upload in enumerate(uploads):
                 progress(what, done, len(uploads))
-                if not (upload.path in held and self._is_whole(upload, held[upload.path])):
-                    self.store.client.log_artifact(self.id, str(upload.file), upload.folder or None)
+                if upload.path in held and self._is_whole(upload, held[upload.path]):
+                    continue
+                if upload.path in held and self.store.is_azure:
+                    raise ServiceError(
+                        f"run {self.id} holds a broken or another {upload.path}, which Azure ML does not replace",
+                        hint="delete the run in Studio, then run again: that makes a new one",
+                    )
+                self.store.client.log_artifact(self.id, str(upload.file), upload.folder or None)
             progress(what, len(uploads), len(uploads))
 
     def _held_points(self, points: Sequence[Point]) -> set[tuple[str, int]]:
@@ -116,7 +122,7 @@ class Run:
         pending = [""]
         while pending:
             folder = pending.pop()
-            for entry in self.store.client.list_artifacts(self.id, folder or None):
+            for entry in self.store.artifacts_at(self.artifact_uri).list_artifacts(folder or None):
                 if not entry.is_dir:
                     held[entry.path] = entry.file_size
                 elif any(PurePosixPath(wanted).is_relative_to(entry.path) for wanted in folders):
@@ -127,9 +133,11 @@ class Run:
         """Whether the run's file is the one to upload; Azure ML tells no size (-1), so there its content counts."""
         if size is not None and size >= 0:
             return size == upload.file.stat().st_size
-        with tempfile.TemporaryDirectory(prefix="artifact-") as folder:
-            fetched = Path(self.store.client.download_artifacts(self.id, upload.path, folder))
+        with tempfile.TemporaryDirectory(prefix="artifact-") as folder, suppress(ServiceError), self.store.errors():
+            artifacts = self.store.artifacts_at(self.artifact_uri)
+            fetched = Path(artifacts.download_artifacts(upload.path, folder))  # type: ignore[no-untyped-call]
             return fetched.is_file() and sha256_file(fetched) == sha256_file(upload.file)
+        return False
 
 
 @contextmanager

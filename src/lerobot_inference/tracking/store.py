@@ -19,6 +19,7 @@ from lerobot_inference.tracking.workspace import full_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 DEFAULT_EXPERIMENT = "lerobot-act-inference"
 FOLDER = "mlruns"
@@ -103,13 +104,20 @@ class Store:
 
         with self.errors():
             try:
-                if name not in {entry.path for entry in self.client.list_artifacts(run_id)}:
-                    return None
+                artifacts = self.artifacts_at(self.client.get_run(run_id).info.artifact_uri)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 return None
-            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+            if name not in {entry.path for entry in artifacts.list_artifacts(None)}:
+                return None
+            return Path(artifacts.download_artifacts(name, str(folder)))  # type: ignore[no-untyped-call]
+
+    def artifacts_at(self, uri: str) -> ArtifactRepository:
+        """The files of a run. MLflow's own client asks for logged models besides, which Azure ML doesn't know."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        return get_artifact_repository(uri, tracking_uri=self.uri)
 
 
 def has_store() -> bool:
@@ -132,7 +140,9 @@ def connect() -> Store:
     mlflow = require("mlflow", "mlflow")
     _quieten()
     uri, artifacts = full_uri(os.environ.get(URI_VARIABLE, "")), None
-    if not uri:
+    if uri:
+        os.environ[URI_VARIABLE] = uri  # azureml-mlflow reads it once more for the artifacts
+    else:
         folder = Path.cwd() / FOLDER
         with storage_errors(folder):
             folder.mkdir(exist_ok=True)
