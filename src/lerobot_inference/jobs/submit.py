@@ -118,7 +118,9 @@ class Submitter:
         """Where a job and its steps are now. Raises ServiceError."""
         with azure_errors(f"job {name}"), _quiet():
             job = self.client.jobs.get(name)
-            steps = {step.display_name: step.status for step in self.client.jobs.list(parent_job_name=name)}
+            steps = {
+                step.display_name or step.name: step.status for step in self.client.jobs.list(parent_job_name=name)
+            }
         return self._told(job, steps)
 
     def download(self, job: SubmittedJob, outputs: tuple[str, ...], folder: Path) -> SubmittedJob:
