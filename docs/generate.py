@@ -14,8 +14,10 @@ from lerobot_inference.cli import app
 from lerobot_inference.evaluation.gate import GateVerdict
 from lerobot_inference.evaluation.results import EvalResults, Failure
 from lerobot_inference.evaluation.resume import EvaluationRecord
+from lerobot_inference.jobs.lint import LintReport
 from lerobot_inference.jobs.record import RunRecord
 from lerobot_inference.registry import Registration
+from lerobot_inference.ros2.status import Status
 from lerobot_inference.sources import Manifest
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -29,6 +31,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "manifest": BundleManifest,
     "contract": BundleContract,
     "run": RunRecord,
+    "lint": LintReport,
+    "status": Status,
 }
 
 
