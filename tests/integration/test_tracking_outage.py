@@ -180,7 +180,7 @@ def champions_of(kept: Path, model: str) -> list[int]:
 STANDINGS: dict[str, Callable[[Path, str], bool]] = {
     "the policy is not registered": lambda kept, model: not versions_of(kept, model),
     "it is not known whether the policy is registered": lambda kept, model: not champions_of(kept, model),
-    "version 1 is registered, the champion was not moved": lambda kept, model: (
+    "version 1 is registered, this attempt moved no champion": lambda kept, model: (
         versions_of(kept, model) == [1] and not champions_of(kept, model)
     ),
     "version 1 is registered; it is not known whether it is champion": lambda kept, model: (

@@ -24,7 +24,6 @@ from lerobot_inference.tracking import (
     TRACKING_FILE,
     Evaluation,
     Run,
-    Store,
     TrackingRecord,
     Upload,
     connect,
@@ -96,13 +95,6 @@ class Candidate:
         return Evaluation(self.results, self.results_folder, self.report)
 
 
-@dataclass
-class _Standing:
-    """How far a registration has come, for the message of the error that ends it."""
-
-    text: str = "the policy is not registered"
-
-
 def register(
     candidate: Candidate,
     rules: GateRules,
@@ -121,14 +113,18 @@ def register(
     MLflow can't be reached or what was registered isn't there afterwards, StorageError.
     """
     check_model_name(model_name)
-    record = _record(candidate, model_name, experiment, output)
+    record, earlier = TrackingRecord.of(candidate.evaluation, experiment, model_name), TrackingRecord.find(output)
+    if earlier is not None and not is_registered(output, earlier.run_id):
+        record = record.continuing(earlier)
     record.save(output)
-    standing = _Standing()
+    attempt = _Attempt(candidate, model_name, record, output)
+    if record.run_id is not None:
+        attempt.standing = "nothing was registered beyond what an earlier attempt did"
     try:
-        return _register(candidate, rules, record, output, progress, champion_results, standing)
+        return attempt.register(rules, champion_results, progress)
     except ServiceError as error:
-        hint = f"{standing.text}; register goes on from there: {output / TRACKING_FILE} knows the run"
-        raise ServiceError(error.message, hint=f"{error.hint}\n       {hint}" if error.hint else hint) from error
+        where = f"{attempt.standing}; register goes on from there: {output / TRACKING_FILE} knows the run"
+        raise ServiceError(error.message, hint=f"{error.hint}\n       {where}" if error.hint else where) from error
 
 
 def is_registered(folder: Path, run_id: str | None) -> bool:
@@ -136,76 +132,85 @@ def is_registered(folder: Path, run_id: str | None) -> bool:
     return (folder / REGISTRATION_FILE).is_file() and Registration.load(folder).run_id == run_id
 
 
-def _record(candidate: Candidate, model_name: str, experiment: str, output: Path) -> TrackingRecord:
-    """The record of the registration that `output` holds unfinished, else that of a new one."""
-    record, earlier = TrackingRecord.of(candidate.evaluation, experiment, model_name), TrackingRecord.find(output)
-    return record if earlier and is_registered(output, earlier.run_id) else record.continuing(earlier)
+@dataclass
+class _Attempt:
+    """One attempt to register. standing: how far it came, for the message of the error that ends it."""
 
+    candidate: Candidate
+    model: str
+    record: TrackingRecord
+    output: Path
+    standing: str = "the policy is not registered"
 
-def _register(
-    candidate: Candidate,
-    rules: GateRules,
-    record: TrackingRecord,
-    output: Path,
-    progress: Progress,
-    champion_results: Path | None,
-    standing: _Standing,
-) -> Registration:
-    checkpoint, model_name = candidate.checkpoint, record.model_name or ""
-    store = connect()
-    registry = open_registry(store)
-    verdict = _judge(candidate, rules, record, output, store, registry, champion_results)
-    save_record(verdict, output / VERDICT_FILE)
-    with open_run(store, record.experiment, candidate.results.job_name, record.key, record.run_id) as run:
-        record = record.at(run, "pending")
-        record.save(output)
-        progress("register: log the evaluation", 0, STAGES)
-        log_evaluation(run, candidate.evaluation, progress)
-        progress("register: upload the policy", 1, STAGES)
-        run.log_files([Upload(checkpoint.folder / name, MODEL_ARTIFACT) for name in checkpoint.file_hashes])
-        source = f"{run.artifact_uri}/{MODEL_ARTIFACT}"
-        tags = registration_tags(candidate, verdict, run)
-        standing.text = "it is not known whether the policy is registered"
-        version = registry.add(model_name, source, run.id, tags)
-        standing.text = f"model {model_name} version {version} is registered, the champion was not moved"
-        progress("register: fetch it back and compare", 2, STAGES)
-        verify_registered(registry, model_name, version, checkpoint.file_hashes, tags)
-        if verdict.verdict == "promote":
-            _promote(registry, model_name, version, verdict.champion, standing)
-        run.log_files([Upload(output / VERDICT_FILE)])
-        progress("register: done", STAGES, STAGES)
-    record.at(run, "complete").save(output)
-    registration = Registration(
-        gate=verdict,
-        model_name=model_name,
-        version=version,
-        champion_before=verdict.champion,
-        experiment=run.experiment,
-        run_id=run.id,
-        tracking_uri=store.shown_uri,
-        model_uri=f"models:/{model_name}/{version}",
-        files=checkpoint.file_hashes,
-    )
-    save_record(registration, output / REGISTRATION_FILE)
-    return registration
+    def register(self, rules: GateRules, champion_results: Path | None, progress: Progress) -> Registration:
+        """See register."""
+        candidate, files = self.candidate, self.candidate.checkpoint.file_hashes
+        store = connect()
+        registry = open_registry(store)
+        verdict = self._promoted_by(registry) or judge(
+            candidate.results,
+            rules,
+            evaluated_by(find_champion(store, registry, self.model), champion_results, self.model),
+        )
+        save_record(verdict, self.output / VERDICT_FILE)
+        with open_run(
+            store, self.record.experiment, candidate.results.job_name, self.record.key, self.record.run_id
+        ) as run:
+            self.record.at(run, "pending").save(self.output)
+            progress("register: log the evaluation", 0, STAGES)
+            log_evaluation(run, candidate.evaluation, progress)
+            progress("register: upload the policy", 1, STAGES)
+            run.log_files([Upload(candidate.checkpoint.folder / name, MODEL_ARTIFACT) for name in files])
+            tags = registration_tags(candidate, verdict, run)
+            self.standing = "it is not known whether the policy is registered"
+            version = registry.add(self.model, f"{run.artifact_uri}/{MODEL_ARTIFACT}", run.id, tags)
+            self.standing = f"model {self.model} version {version} is registered, this attempt moved no champion"
+            progress("register: fetch it back and compare", 2, STAGES)
+            verify_registered(registry, self.model, version, files, tags)
+            if verdict.verdict == "promote":
+                self._promote(registry, version, verdict.champion)
+            run.log_files([Upload(self.output / VERDICT_FILE)])
+            progress("register: done", STAGES, STAGES)
+        self.record.at(run, "complete").save(self.output)
+        registration = Registration(
+            gate=verdict,
+            model_name=self.model,
+            version=version,
+            champion_before=verdict.champion,
+            experiment=run.experiment,
+            run_id=run.id,
+            tracking_uri=store.shown_uri,
+            model_uri=f"models:/{self.model}/{version}",
+            files=files,
+        )
+        save_record(registration, self.output / REGISTRATION_FILE)
+        return registration
 
+    def _promoted_by(self, registry: ModelRegistry) -> GateVerdict | None:
+        """The verdict by which an earlier attempt made its version champion; None when it came not so far."""
+        if self.record.run_id is None:
+            return None
+        champion = registry.champion(self.model)
+        return GateVerdict.load(self.output) if champion and champion.run_id == self.record.run_id else None
 
-def _judge(
-    candidate: Candidate,
-    rules: GateRules,
-    record: TrackingRecord,
-    output: Path,
-    store: Store,
-    registry: ModelRegistry,
-    champion_results: Path | None,
-) -> GateVerdict:
-    """The verdict on a candidate; on one that its run already made champion, the one that did so."""
-    model = record.model_name or ""
-    if record.run_id is not None:
-        champion = registry.champion(model)
-        if champion is not None and champion.run_id == record.run_id:
-            return GateVerdict.load(output)
-    return judge(candidate.results, rules, evaluated_by(find_champion(store, registry, model), champion_results, model))
+    def _promote(self, registry: ModelRegistry, version: str, judged_against: str | None) -> None:
+        """Make a version the champion, if that is still the one that it was judged against, and see that it is."""
+
+        def require(expected: tuple[str | None, ...], when: str) -> None:
+            found = registry.champion(self.model)
+            now = found.version if found else None
+            if now not in expected:
+                raise ServiceError(
+                    f"model {self.model} version {version} was registered, but {when} the champion is {now or 'none'}, "
+                    f"expected {expected[0] or 'none'}",
+                    hint="another registration moved the champion at the same time: register again",
+                )
+
+        require((judged_against, version), "before its promotion")
+        self.standing = f"model {self.model} version {version} is registered; it is not known whether it is champion"
+        registry.promote(self.model, version, judged_against)
+        require((version,), "after its promotion")
+        self.standing = f"model {self.model} version {version} is registered and champion"
 
 
 def verify_registered(
@@ -257,28 +262,6 @@ def registration_tags(candidate: Candidate, verdict: GateVerdict, run: Run) -> d
         "report": f"{run.artifact_uri}/{report}",
         "run_id": run.id,
     } | {f"{SHA256_TAG}{name}": sha256 for name, sha256 in candidate.checkpoint.file_hashes.items()}
-
-
-def _promote(
-    registry: ModelRegistry, model: str, version: str, judged_against: str | None, standing: _Standing
-) -> None:
-    """Make a version the champion, if that is still the one that it was judged against, and see that it is."""
-
-    def require(expected: tuple[str | None, ...], when: str) -> None:
-        found = registry.champion(model)
-        now = found.version if found else None
-        if now not in expected:
-            raise ServiceError(
-                f"model {model} version {version} was registered, but {when} the champion is {now or 'none'}, "
-                f"expected {expected[0] or 'none'}",
-                hint="another registration moved the champion at the same time: register again",
-            )
-
-    require((judged_against, version), "before its promotion")
-    standing.text = f"model {model} version {version} is registered; it is not known whether it is champion"
-    registry.promote(model, version, judged_against)
-    require((version,), "after its promotion")
-    standing.text = f"model {model} version {version} is registered and champion"
 
 
 def _ends(interval: Interval | None) -> str:
