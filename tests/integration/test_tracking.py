@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from results_factory import write_results
+from typer.testing import CliRunner, Result
 
-from lerobot_inference.errors import ServiceError
+from lerobot_inference.cli import app
+from lerobot_inference.errors import ConfigError, ServiceError, UsageError
 from lerobot_inference.evaluation.results import EvalResults, PerturbedResult
-from lerobot_inference.tracking import Evaluation, Store, connect, has_store, log_evaluation, open_run
+from lerobot_inference.tracking import Evaluation, Store, TrackingRecord, connect, has_store, log_evaluation, open_run
 from lerobot_inference.tracking.log import metric_names, run_metrics
 
 
@@ -194,3 +196,118 @@ def test_a_server_that_is_not_there_is_a_service_error_without_the_password(monk
     assert "hunter2" not in caught.value.message
     assert caught.value.hint is not None
     assert "still on disk" in caught.value.hint
+
+
+def test_a_parameter_longer_than_a_store_takes_is_cut_with_an_ellipsis(store: Store) -> None:
+    with open_run(store, "long", "run") as run:
+        run.log_params({"policy_repo_id": "x" * 501})
+        run.log_params({"policy_repo_id": "x" * 501})
+    assert store.client.get_run(run.id).data.params == {"policy_repo_id": "x" * 499 + "…"}
+
+
+def test_a_run_of_another_evaluation_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_run(store, "two", "run") as run:
+        run.log_params({"engine": "onnxruntime"})
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.id)
+    with pytest.raises(UsageError, match="its engine is 'onnxruntime', here 'lerobot'"), open_run(store, "", "") as run:
+        run.log_params({"engine": "lerobot"})
+    assert store.client.get_run(run.id).info.status == "FINISHED"  # as it was: the run is not ours to end
+
+
+def test_in_an_azure_ml_job_that_logs_to_another_server_the_run_is_one_of_its_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("MLFLOW_RUN_ID", "AZUREML_RUN_ID"):
+        monkeypatch.setenv(variable, "the-run-of-the-job")
+    with open_run(store, "elsewhere", "run") as run:
+        pass
+    assert store.client.get_run(run.id).info.status == "FINISHED"
+
+
+# tracking upload
+
+
+@pytest.fixture
+def results_and_report(evaluated: tuple[EvalResults, Path], tmp_path: Path) -> tuple[Path, Path]:
+    """Folders of one's own, apart from each other."""
+    results = Path(shutil.copytree(evaluated[1], tmp_path / "results", ignore=shutil.ignore_patterns("plots")))
+    return results, Path(shutil.copytree(evaluated[1] / "plots", tmp_path / "drawn" / "plots")).parent
+
+
+def told(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["tracking", "upload", *map(str, arguments)])
+
+
+def runs(store: Store, experiment: str) -> list[str]:
+    found = store.client.get_experiment_by_name(experiment)
+    assert found is not None
+    return [run.info.run_id for run in store.client.search_runs([found.experiment_id])]
+
+
+def test_results_are_uploaded_once_and_the_second_time_it_says_that_there_is_nothing_to_send(
+    store: Store, results_and_report: tuple[Path, Path]
+) -> None:
+    results, report = results_and_report
+    first = told(results, "--report", report, "--experiment-name", "by hand")
+    second = told(results)
+    [run] = runs(store, "by hand")
+    assert first.stdout == f"logged: run {run} at {store.uri}\n"
+    assert second.stdout == f"nothing to send: run {run} at {store.uri} holds it\n"
+    record = TrackingRecord.find(results)
+    assert record is not None
+    assert (record.state, record.run_id, record.results) == ("complete", run, str(results))
+    assert told(results, "--json").stdout == f"{record.model_dump_json(indent=2)}\n"
+
+
+def test_another_evaluation_in_the_same_folder_gets_a_run_of_its_own(
+    store: Store, results_and_report: tuple[Path, Path]
+) -> None:
+    results, report = results_and_report
+    assert told(results, "--report", report, "--experiment-name", "twice").exit_code == 0
+    write_results(results, lengths=(40, 35), error=0.01)
+    assert told(results).exit_code == 0
+    assert len(runs(store, "twice")) == 2
+
+
+def test_a_run_that_was_deleted_is_made_anew(store: Store, results_and_report: tuple[Path, Path]) -> None:
+    results, report = results_and_report
+    assert told(results, "--report", report, "--experiment-name", "deleted").exit_code == 0
+    record = TrackingRecord.find(results)
+    assert record is not None
+    [run] = runs(store, "deleted")
+    store.client.delete_run(run)
+    record.model_copy(update={"state": "pending"}).save(results)
+    assert told(results).exit_code == 0
+    assert runs(store, "deleted") != [run]
+
+
+def test_what_is_no_evaluation_is_named(results_and_report: tuple[Path, Path], tmp_path: Path) -> None:
+    results, report = results_and_report
+    for arguments, message in (
+        ([report], f"{report}: neither tracking.json nor eval_results.json is there"),
+        ([results], "report/plots: no plots"),
+        ([tmp_path, "--results", report], f"{report}: neither tracking.json nor eval_results.json is there"),
+    ):
+        error = told(*arguments).exception
+        assert isinstance(error, ConfigError)
+        assert message in error.message
+    (results / "tracking.json").write_text('{"state": "sent"}')
+    error = told(results).exception
+    assert isinstance(error, ConfigError)
+    assert f"{results / 'tracking.json'}: state: Input should be 'pending' or 'complete'" in error.message
+
+
+def test_without_a_server_the_record_stays_and_no_password_is_in_it(
+    results_and_report: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, report = results_and_report
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://robot:hunter2@127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    error = told(results, "--report", report).exception
+    assert isinstance(error, ServiceError)
+    text = (results / "tracking.json").read_text()
+    assert '"state": "pending"' in text
+    assert "hunter2" not in text + error.message

@@ -34,7 +34,7 @@ def upload(
         results = folder if found is None or (folder / RESULTS_FILE).is_file() else Path(found.results)
     if found is None and not (results / RESULTS_FILE).is_file():
         raise ConfigError(
-            f"{folder}: neither {TRACKING_FILE} nor {RESULTS_FILE} is there",
+            f"{results}: neither {TRACKING_FILE} nor {RESULTS_FILE} is there",
             hint="give the folder that `lerobot-inference evaluate` or `register` wrote",
         )
     evaluation = Evaluation.open(results, report or Path(found.report if found else "report"))
