@@ -19,7 +19,7 @@ from submit_kit import OUTPUTS, WHEEL, Azure, copy_tree, serve_azure, start, wri
 from lerobot_inference.azure_ml import Workspace
 from lerobot_inference.cli import main
 from lerobot_inference.errors import ConfigError, ServiceError, UsageError
-from lerobot_inference.jobs.submit import SubmittedJob, Submitter, read_content
+from lerobot_inference.jobs.submit import SubmittedJob, Submitter, fetchable, read_content
 
 JOB = WORKSPACE + r"/jobs/[^/]+"
 UPLOAD = rf"/{CONTAINER}/.+"
@@ -415,6 +415,22 @@ def test_download_waits_and_fetches_the_report_the_results_and_the_verdict(
     assert files == {f"{name}/{file}": content for name, it in OUTPUTS.items() for file, content in it.items()}
 
 
+def test_a_download_never_replaces_what_is_there(azure: Azure, submit: Submit, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    code, _, said = submit("--download", ".")
+    assert code == 2
+    assert "results is already there" in said
+    assert azure.cloud.requests == []
+
+
+def test_a_job_is_named_as_azure_takes_it_whatever_the_files_name(azure: Azure, submit: Submit, small: Path) -> None:
+    file = small.with_name("größe v1.2.yaml")
+    file.write_bytes(small.read_bytes())
+    assert submit(file=file)[0] == 0
+    (name,) = azure.workspace.properties("jobs")
+    assert re.fullmatch(r"jobs/[A-Za-z0-9][\w-]{0,254}", name, re.ASCII)
+
+
 def test_a_job_that_failed_is_not_downloaded(azure: Azure, submit: Submit, tmp_path: Path) -> None:
     azure.pass_through({"job": "Failed"})
     code, printed, _ = submit("--download", "fetched", "--json")
@@ -445,8 +461,6 @@ def test_a_download_that_is_refused_is_one_line(azure: Azure, small: Path, tmp_p
 
 
 def test_a_pipeline_without_a_report_or_results_has_nothing_to_download(tmp_path: Path) -> None:
-    from lerobot_inference.jobs.submit import fetchable
-
     (tmp_path / "p.yaml").write_text("type: pipeline\n")
     with pytest.raises(UsageError, match="report, results, verdict"):
-        fetchable(tmp_path / "p.yaml")
+        fetchable(tmp_path / "p.yaml", tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -90,7 +91,7 @@ class Submitter:
         """
         content = read_content(file, settings, compute)
         self._require_computes(content)
-        name = f"{file.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        name = _new_name(file)
         with azure_errors(f"{file}: submitting {name} to {self.workspace}"), _quiet():
             job = _load(content, file)
             job.name = name
@@ -166,13 +167,25 @@ class Submitter:
                     ) from error
 
 
-def fetchable(file: Path) -> tuple[str, ...]:
-    """Those of a pipeline's outputs that are downloaded. Raises UsageError when there are none, ConfigError."""
+def fetchable(file: Path, folder: Path) -> tuple[str, ...]:
+    """Those of a pipeline's outputs that are downloaded into `folder`.
+
+    Raises UsageError when there are none, or when one would replace what is there, ConfigError.
+    """
     outputs = Document.read(file).data.get("outputs") or {}
     found = tuple(name for name in FETCHED if name in outputs)
     if not found:
         raise UsageError(f"{file} has none of the outputs {', '.join(FETCHED)}, so there is nothing to download")
+    for path in (folder / name for name in found):
+        if path.exists():
+            raise UsageError(f"{path} is already there", hint="choose another --download folder, or remove it")
     return found
+
+
+def _new_name(file: Path) -> str:
+    """A job's name, as Azure takes it, made of the file's name and the time."""
+    stem = re.sub(r"\W", "-", file.stem, flags=re.ASCII).strip("-_")[:100] or "pipeline"
+    return f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def read_content(file: Path, settings: Mapping[str, str], compute: str | None = None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def submit(
     json: Annotated[bool, typer.Option("--json", help="Print what became of the job as JSON.")] = False,
 ) -> None:
     """Submit a pipeline file to Azure ML, as the login that `az login` or the environment gives."""
-    outputs = fetchable(file) if download else ()
+    outputs = fetchable(file, download) if download else ()
     where = Workspace.find(subscription, resource_group, workspace)
     errors.print(f"submitting {file} to {where}", soft_wrap=True)
     submitter = Submitter.connect(where)
