@@ -14,7 +14,7 @@ from lerobot_inference.cli.console import console, print_json, progress_display
 from lerobot_inference.cli.options import DeviceOption, EngineOption, PolicyOption
 from lerobot_inference.control import UR10E, ScheduleName
 from lerobot_inference.engine import AUTO, EngineChoice
-from lerobot_inference.errors import UsageError
+from lerobot_inference.errors import UsageError, require
 from lerobot_inference.sim.cell import DEFAULT_IMAGE
 from lerobot_inference.sim.policy import write_full_size_policy
 from lerobot_inference.sim.record import record as run_record
@@ -117,6 +117,31 @@ def rollout(
         print_json(results)
     else:
         console.print(_sentence(results), soft_wrap=True)
+
+
+@app.command()
+def serve(
+    image_size: Annotated[str, typer.Option(help="Height x width of the camera image.")] = str(DEFAULT_IMAGE),
+    seed: SeedOption = 0,
+    episode: Annotated[int, typer.Option(min=0, help="Which of the seed's episodes to begin with.")] = 0,
+    gripper: Annotated[bool, typer.Option("--gripper", help="A gripper publishes on /joint_states too.")] = False,
+    elbow_first: Annotated[bool, typer.Option("--elbow-first", help="Publish the joints elbow first.")] = False,
+    from_measured: Annotated[
+        bool,
+        typer.Option(
+            "--from-measured",
+            help="Begin each trajectory at the measured joints: ros2_control without interpolate_from_desired_state.",
+        ),
+    ] = False,
+) -> None:
+    """Be a UR10e and its camera on ROS 2, in real time, until Ctrl-C; misbehave when /sim/fault says so."""
+    image = _image_shape(image_size)
+    require("rclpy", "ros2")
+    from lerobot_inference.ros2.sim_cell_node import CellOptions
+    from lerobot_inference.ros2.sim_cell_node import serve as run_serve
+
+    options = CellOptions(image, seed, episode, gripper, elbow_first, from_measured)
+    run_serve(options, lambda: console.print("the cell is up"))
 
 
 def _write_full_size(output: Path, seed: int, image: ImageShape, json: bool) -> None:

@@ -1,0 +1,66 @@
+"""Tests over real rclpy and DDS, on loopback and in a domain of their own. `make test-ros2` runs them.
+
+They are collected only where rclpy is installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+if importlib.util.find_spec("rclpy") is None:
+    collect_ignore_glob = ["test_*.py"]
+else:
+    profile = Path(__file__).parents[2] / "edge" / "config" / "fastdds-loopback.xml"
+    os.environ |= {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_DOMAIN_ID": str(os.getpid() % 100 + 1),
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(profile),
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(profile),
+        "ROS_PYTHON_CHECK_FIELDS": "1",
+    }
+    os.environ.pop("RMW_IMPLEMENTATION", None)
+    from ros_kit import CellProcess, NodeProcess, Table, Wire
+
+    @pytest.fixture(scope="session", autouse=True)
+    def _shared_memory() -> Iterator[None]:
+        """Processes that are killed leave their segments; nothing of these tests stays."""
+        there = set(Path("/dev/shm").glob("*fastrtps_*"))
+        yield
+        for left in set(Path("/dev/shm").glob("*fastrtps_*")) - there:
+            left.unlink(missing_ok=True)
+
+    @pytest.fixture(scope="session")
+    def wire() -> Iterator[Wire]:
+        with Wire.open() as opened:
+            yield opened
+
+    @pytest.fixture(scope="session")
+    def shared_cell(wire: Wire) -> Iterator[CellProcess]:
+        with CellProcess.start(wire) as process:
+            yield process
+
+    @pytest.fixture
+    def cell(shared_cell: CellProcess, wire: Wire) -> CellProcess:
+        """A cell at the beginning of an episode, without faults."""
+        shared_cell.reset()
+        wire.forget()
+        return shared_cell
+
+    @pytest.fixture
+    def node(wire: Wire, tmp_path: Path) -> Iterator[NodeProcess]:
+        """The node, not started; it is ended after the test."""
+        process = NodeProcess(wire, tmp_path)
+        yield process
+        process.end()
+
+    @pytest.fixture(scope="session")
+    def table() -> Iterator[Table]:
+        """What the hazards' tests measure: runs/ros2/hazards.md."""
+        made = Table()
+        yield made
+        made.write(Path(__file__).parents[2] / "runs" / "ros2" / "hazards.md")
