@@ -70,7 +70,7 @@ PIPELINE = """\
 type: pipeline
 inputs:
   script: {type: uri_file, path: probe.py}
-  folder: {type: uri_folder, path: given}
+  folder: {type: uri_folder, path: aside/../given}
 outputs:
   alone: {type: uri_folder}
   hub: {type: uri_folder}
@@ -116,6 +116,7 @@ def probe(tmp_path: Path) -> Path:
     """A pipeline whose steps write down what they can do."""
     (tmp_path / "probe.py").write_text(PROBE)
     (tmp_path / "given").mkdir()
+    (tmp_path / "aside").mkdir()  # not mounted, and so not there
     (tmp_path / "given" / "a file").touch()
     (tmp_path / "environment.yaml").write_text("name: probe\nimage: python:3.12-slim-bookworm\n")
     for name, deterministic in (("deterministic", "true"), ("other", "false")):
@@ -154,8 +155,8 @@ def runs(
 ) -> Runs:
     del engine
     folder = tmp_path_factory.mktemp("modes")
-    for weights in checkpoint.glob("*.safetensors"):
-        weights.chmod(0o644)  # lerobot lets its writer alone read it, and that may be root here
+    for path in (path for given in (checkpoint, dataset_folder) for path in given.rglob("*") if path.is_file()):
+        path.chmod(0o644)  # lerobot lets the writer of weights and videos alone read them, and that may be root here
     inputs = {"policy": checkpoint, "dataset": dataset_folder, "episodes": 2}
     sets = [word for name, value in inputs.items() for word in ("--set", f"inputs.{name}={value}")]
     records = []

@@ -104,7 +104,7 @@ def _existing(folder: Path, text: str, here: bool) -> str:
         if here:
             raise ValueError(f"{text} is not on this machine; give a local path")
         return text
-    path = (folder / text.removeprefix("file:")).absolute()
+    path = (folder / text.removeprefix("file:")).resolve()
     if not path.exists():
         raise ValueError(f"{path} does not exist")
     return str(path)

@@ -214,7 +214,7 @@ class Component:
         arguments = self.arguments(values, outputs)
         if self.parallel:
             texts = _texts(values, outputs)
-            given = {"--component": str(self.path.absolute()), "--input-data": fill(self.parallel.input_data, texts)}
+            given = {"--component": str(self.path.resolve()), "--input-data": fill(self.parallel.input_data, texts)}
             if self.parallel.task.append_row_to:
                 given["--append-row-to"] = fill(self.parallel.task.append_row_to, texts)
             driver = [word for option in given.items() for word in option]

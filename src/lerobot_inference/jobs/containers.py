@@ -151,7 +151,7 @@ def _reads(step: Step, planned: StepRecord) -> list[Path]:
     """What a step reads: its inputs, also where a text names a local folder, and a parallel component's script."""
     found = [Path(value) for value in planned.inputs.values() if isinstance(value, str) and os.path.lexists(value)]
     if step.component.entry_script:
-        found += [step.component.path.parent, step.component.entry_script.parent]
+        found += [step.component.path.resolve().parent, step.component.entry_script.resolve().parent]
     return sorted({path.absolute() for path in found})
 
 

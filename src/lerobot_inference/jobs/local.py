@@ -64,7 +64,7 @@ def run_pipeline(
     Returns the finished record, whose exit code is that of the failed step, or 130 after Ctrl-C.
     Raises UsageError when the folder holds something else, StorageError when it can't be written.
     """
-    record = plan(pipeline, folder.absolute())
+    record = plan(pipeline, folder.resolve())
     forced = force_rerun or pipeline.force_rerun
     run = _Run(record, runner or Processes(), Cache(cache), forced, observe)
     with storage_errors(folder):
