@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from lerobot_inference.control import ControlSettings, Severity
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.evaluation.baselines import BaselineInput
 from lerobot_inference.evaluation.demonstrations import Demonstrations
@@ -20,6 +21,8 @@ from lerobot_inference.evaluation.predictions import EpisodePredictions, predict
 from lerobot_inference.evaluation.replay import AsDeployed, Stopwatch, score_chunks
 from lerobot_inference.evaluation.results import EvalResults, Failure, PerturbedResult, Provenance
 from lerobot_inference.evaluation.results_folder import save_failures, save_results
+from lerobot_inference.evaluation.safety_replay import GuardedArm, GuardScore, SafetyRun, SafetyScore
+from lerobot_inference.evaluation.safety_summary import pool_safety
 from lerobot_inference.evaluation.score import score_deployed
 from lerobot_inference.evaluation.summary import summarise, worst_cases
 from lerobot_inference.types import ACTION, STATE, ActionMode, PolicySpec
@@ -59,7 +62,14 @@ class MadeUp:
             action_mode=self.mode,
             provenance=_provenance(policy, policy_files or {"model.safetensors": "0" * 64}, len(self.episodes)),
             robustness=robustness,
+            safety_replay=pool_safety(self.scores if scores is None else scores, self.arm)[0],
         )
+
+    @property
+    def arm(self) -> GuardedArm:
+        """What the safety replay is said to have been made with."""
+        settings = ControlSettings(tuple(self.dataset.joint_names), self.mode, FPS)
+        return GuardedArm(settings, {"joint_velocity": {}, "workspace": {}}, {})
 
 
 def make_up(
@@ -94,8 +104,9 @@ def make_up(
         deployed = score_deployed(recorded, AsDeployed(data.predicted, data.inference_times, data.chunk_starts))
         every = _every_frame(random, recorded, 2 * n_action_steps, error) if every_frame else None
         horizon = every.means["horizon_error"].reached if every else np.zeros(0)
-        made_up.scores.append(EpisodeScore(number, deployed, every, _times(data)))
-        made_up.episodes.append(replace(data, horizon_mae=horizon))
+        safety = _safety(len(data.predicted))
+        made_up.scores.append(EpisodeScore(number, deployed, every, _times(data), safety.score))
+        made_up.episodes.append(replace(data, horizon_mae=horizon, safety=safety.answers))
     return made_up
 
 
@@ -191,7 +202,16 @@ def _motion(
         frames=np.arange(length),
         chunk_starts=starts,
         horizon_mae=np.zeros(0),
+        safety=np.zeros(0, np.int64),
     )
+
+
+def _safety(steps: int) -> SafetyRun:
+    """The arm is slowed down at every tenth step, and never stopped."""
+    answers = np.where(np.arange(steps) % 10, Severity.ACCEPT, Severity.SCALE)
+    scaled = int((answers == Severity.SCALE).sum())
+    spoke = GuardScore(scaled, Severity.SCALE, 0, Severity.SCALE, "elbow: 1.20 times the speed allowed")
+    return SafetyRun(SafetyScore(steps, scaled, 0, -1, "", {"joint_velocity": spoke}), answers)
 
 
 def _every_frame(random: np.random.Generator, recorded: BaselineInput, chunk_size: int, error: float) -> ProtocolScore:

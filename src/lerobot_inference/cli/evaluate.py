@@ -25,12 +25,14 @@ from lerobot_inference.cli.plan_options import (
     ActionModeOption,
     BatchSizeOption,
     EpisodesOption,
+    GuardsOption,
     PerturbOption,
     ProtocolOption,
     Protocols,
     StrideOption,
     make_plan,
 )
+from lerobot_inference.control import UR10E
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import AUTO, EngineChoice
 from lerobot_inference.errors import UsageError
@@ -70,6 +72,7 @@ def evaluate(
     batch_size: BatchSizeOption = 8,
     action_mode: ActionModeOption = ActionModeChoice.AUTO,
     perturb: PerturbOption = None,
+    guards: GuardsOption = UR10E,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what an interrupted run of the same evaluation left.")
     ] = False,
@@ -89,6 +92,7 @@ def evaluate(
         batch_size=batch_size,
         action_mode=action_mode,
         perturb=perturb,
+        guards=guards,
     )
     choice = EngineChoice(engine, device, precision, threads)
     with progress_display() as progress:
@@ -109,6 +113,7 @@ def print_results(results: EvalResults, output: Path, *, as_json: bool) -> None:
         console.print(summary_table(results))
         if results.robustness:
             console.print(robustness_table(results))
+        console.print(safety_sentence(results), soft_wrap=True)
         console.print(f"results: {output}", soft_wrap=True)
     if results.status == "partial":
         which = f"episodes {results.failed_episodes}" if results.failed_episodes else "episodes under a perturbation"
@@ -148,6 +153,18 @@ def robustness_table(results: EvalResults) -> Table:
         times = f"{_number(found.mse_ratio, 2)}{spread}"
         table.add_row(condition, f"{1000 * found.error.mae:.3f}", times, _number(found.skill, 3))
     return table
+
+
+def safety_sentence(results: EvalResults) -> str:
+    """What the robot's guards make of the commands."""
+    safety = results.safety_replay
+    if safety is None:
+        return f"safety replay: none, {results.reasons['safety_replay']}"
+    spoke = ", ".join(f"{name} {found.ticks}" for name, found in safety.guards.items() if found.ticks)
+    return (
+        f"safety replay: {safety.latched_episodes} episodes latch; of {safety.ticks} ticks {safety.scaled_ticks} are "
+        f"slowed down and {safety.held_ticks} held{f' ({spoke})' if spoke else ''}"
+    )
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,6 +35,7 @@ ProtocolOption = Annotated[Protocols, typer.Option(help="as-deployed alone, or e
 StrideOption = Annotated[int, typer.Option(min=1, help="every-frame: predict from each N-th frame.")]
 BatchSizeOption = Annotated[int, typer.Option(min=1, help="every-frame: frames in one forward pass.")]
 ActionModeOption = Annotated[ActionModeChoice, typer.Option(help="What an action means.")]
+GuardsOption = Annotated[Path, typer.Option(help="Guards file of the arm, for the safety replay.")]
 PerturbOption = Annotated[
     str | None, typer.Option(help=f"Conditions under which all is replayed as deployed once more: {EXAMPLES}.")
 ]
@@ -49,6 +51,7 @@ def make_plan(
     batch_size: int,
     action_mode: ActionModeChoice,
     perturb: str | None,
+    guards: Path,
 ) -> EvaluationPlan:
     """The plan that the options ask for. Raises as `EvaluationPlan.make` does."""
     return EvaluationPlan.make(
@@ -60,4 +63,5 @@ def make_plan(
         batch_size=batch_size,
         action_mode=None if action_mode is ActionModeChoice.AUTO else ActionMode(action_mode.value),
         perturb=perturb or "",
+        guards=guards,
     )

@@ -15,12 +15,14 @@ from lerobot_inference.cli.plan_options import (
     ActionModeOption,
     BatchSizeOption,
     EpisodesOption,
+    GuardsOption,
     PerturbOption,
     ProtocolOption,
     Protocols,
     StrideOption,
     make_plan,
 )
+from lerobot_inference.control import UR10E
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.evaluation import work_items
 
@@ -35,6 +37,7 @@ def split(
     batch_size: BatchSizeOption = 8,
     action_mode: ActionModeOption = ActionModeChoice.AUTO,
     perturb: PerturbOption = None,
+    guards: GuardsOption = UR10E,
     size: Annotated[int, typer.Option(min=1, help="Episodes in a work item.")] = 1,
 ) -> None:
     """Plan an evaluation and cut it into work items, for the parallel step of a pipeline."""
@@ -48,6 +51,7 @@ def split(
         batch_size=batch_size,
         action_mode=action_mode,
         perturb=perturb,
+        guards=guards,
     )
     paths = work_items.split(plan, output, size)
     console.print(f"work items: {len(paths)} of {len(plan.episodes)} episodes, in {output}", soft_wrap=True)

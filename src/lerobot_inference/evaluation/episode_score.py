@@ -14,16 +14,21 @@ from numpy.typing import NDArray
 from lerobot_inference.evaluation.arrays import Arrays, load_arrays, not_arrays, save_arrays
 from lerobot_inference.evaluation.metrics import ProtocolScore
 from lerobot_inference.evaluation.replay import Stopwatch
+from lerobot_inference.evaluation.safety_replay import SafetyScore
 
 
 @dataclass(frozen=True)
 class EpisodeScore:
-    """One episode's sums. every_frame: None where that was not asked for. times: of its as-deployed run."""
+    """One episode's sums. every_frame: None where that was not asked for. times: of its as-deployed run.
+
+    safety: None where the commands can't be replayed, and for a run under a perturbation.
+    """
 
     episode: int
     as_deployed: ProtocolScore
     every_frame: ProtocolScore | None
     times: Stopwatch
+    safety: SafetyScore | None = None
 
     def save(self, path: Path) -> None:
         """Write one .npz, atomically: a number or array is named by its way through the fields. Raises StorageError."""
@@ -50,7 +55,7 @@ def _flatten(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:  # no
         for key, part in value.items():
             yield from _flatten(f"{name}/{key}", part)
     else:
-        yield name, np.asarray(value, None if isinstance(value, np.ndarray | int) else np.float64)
+        yield name, np.asarray(value, None if isinstance(value, np.ndarray | int | str) else np.float64)
 
 
 def _build(kind: Any, name: str, arrays: Arrays) -> Any:  # noqa: ANN401
@@ -64,6 +69,6 @@ def _build(kind: Any, name: str, arrays: Arrays) -> Any:  # noqa: ANN401
     if get_origin(kind) is dict:
         keys = dict.fromkeys(key[len(name) + 1 :].split("/")[0] for key in arrays if key.startswith(f"{name}/"))
         return {key: _build(get_args(kind)[1], f"{name}/{key}", arrays) for key in keys}
-    if kind in (int, float) or get_origin(kind) is list:
+    if kind in (int, float, str) or get_origin(kind) is list:
         return arrays[name].tolist()
     return arrays[name]

@@ -18,6 +18,8 @@ from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults, Fai
 from lerobot_inference.evaluation.results_folder import clear_figures, load_results, save_failures, save_results
 from lerobot_inference.evaluation.resume import begin, finished_tasks, was_begun
 from lerobot_inference.evaluation.robustness import compare_perturbed
+from lerobot_inference.evaluation.safety_replay import GuardedArm
+from lerobot_inference.evaluation.safety_summary import latches, pool_safety
 from lerobot_inference.evaluation.stages import Perform, Stages, in_this_process
 from lerobot_inference.evaluation.summary import summarise, worst_cases
 from lerobot_inference.evaluation.task import Task, all_tasks
@@ -75,6 +77,7 @@ def run(
         save_failures(stages.failures, output)
         raise _nothing_scored(stages.failures, output)
     robustness, reasons = _robustness(evaluation, stages, scores)
+    safety_replay, why_not = pool_safety(scores, GuardedArm.of(evaluation.policy, evaluation.dataset, plan))
     results = summarise(
         scores,
         stages.failures,
@@ -84,9 +87,10 @@ def run(
         action_mode=plan.action_mode,
         provenance=provenance,
         robustness=robustness,
+        safety_replay=safety_replay,
     )
-    results = results.model_copy(update={"reasons": results.reasons | reasons})
-    save_failures([*stages.failures, *worst_cases(results)], output)
+    results = results.model_copy(update={"reasons": results.reasons | reasons | why_not})
+    save_failures([*stages.failures, *latches(scores), *worst_cases(results)], output)
     save_results(results, output)
     return results
 

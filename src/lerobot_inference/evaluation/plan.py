@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from lerobot_inference.checkpoint import Policy
+from lerobot_inference.control import UR10E, Guards
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.evaluation.fit import check_fit, find_action_mode, select_episodes
 from lerobot_inference.evaluation.perturbations import Perturbation, parse_perturbations
 from lerobot_inference.records import Record
 from lerobot_inference.types import ActionMode
 
+type GuardSettings = Mapping[str, Mapping[str, Any]]
+"""Guard -> its limits; those that a guard has a default for may be absent."""
+
 
 @dataclass(frozen=True)
 class EvaluationPlan:
     """What to score: which episodes, as which action mode, and whether from every frame (each stride-th) too.
 
-    perturbations: under each of them all is replayed as deployed once more.
+    perturbations: under each of them all is replayed as deployed once more. guards: those of the safety replay, as a
+    guards file has them.
     """
 
     episodes: list[int]
@@ -27,6 +33,7 @@ class EvaluationPlan:
     stride: int = 1
     batch_size: int = 8
     perturbations: tuple[Perturbation, ...] = ()
+    guards: GuardSettings = field(default_factory=lambda: Guards.load(UR10E).settings)
 
     @classmethod
     def make(
@@ -40,17 +47,19 @@ class EvaluationPlan:
         stride: int = 1,
         batch_size: int = 8,
         perturb: str = "",
+        guards: Path = UR10E,
     ) -> EvaluationPlan:
         """Check that policy and dataset fit; episodes: see `select_episodes`; action_mode: None infers it.
 
-        perturb: see `parse_perturbations`. Raises DatasetError when policy and dataset don't fit, UsageError for
-        episodes or perturbations that are not understood.
+        perturb: see `parse_perturbations`. guards: a guards file. Raises DatasetError when policy and dataset don't
+        fit, UsageError for episodes or perturbations that are not understood, ConfigError for a bad guards file.
         """
         perturbations = parse_perturbations(perturb)
         check_fit(policy, dataset)
         chosen = select_episodes(episodes, dataset.episode_indices)
         mode = action_mode or find_action_mode(dataset, chosen)
-        return cls(chosen, mode, every_frame, stride, batch_size, perturbations)
+        settings = Guards.load(guards).settings
+        return cls(chosen, mode, every_frame, stride, batch_size, perturbations, settings)
 
     @property
     def described(self) -> dict[str, Any]:
@@ -68,13 +77,20 @@ class PlanRecord(Record):
     stride: int
     batch_size: int
     perturbations: list[str]
+    guards: dict[str, dict[str, Any]]
 
     @property
     def plan(self) -> EvaluationPlan:
-        """What was written down. Raises UsageError for a perturbation that is not understood."""
+        """What was written down. Raises UsageError for a perturbation, ConfigError for a guard that isn't known."""
         perturbations = parse_perturbations(",".join(self.perturbations))
         return EvaluationPlan(
-            self.episodes, self.action_mode, self.every_frame, self.stride, self.batch_size, perturbations
+            self.episodes,
+            self.action_mode,
+            self.every_frame,
+            self.stride,
+            self.batch_size,
+            perturbations,
+            Guards.make(self.guards, "the plan's guards").settings,
         )
 
 

@@ -22,6 +22,7 @@ class EpisodePredictions:
     each step. states: (T, S) radians. timestamps: (T,) seconds since the episode's start.
     frames: (T,) frame numbers within the episode. chunk_starts: (K,) indices into T at which the network ran.
     horizon_mae: (chunk,) radians, from the every-frame protocol; empty when that was not run.
+    safety: (T,) numbers of control.Severity, what the safety replay made of each step; empty when that was not run.
     """
 
     predicted: FloatArray
@@ -32,10 +33,16 @@ class EpisodePredictions:
     frames: IntArray
     chunk_starts: IntArray
     horizon_mae: TimeArray
+    safety: IntArray
 
     @classmethod
     def of(
-        cls, episode: Episode, steps: range, deployed: AsDeployed, horizon_mae: TimeArray | None = None
+        cls,
+        episode: Episode,
+        steps: range,
+        deployed: AsDeployed,
+        horizon_mae: TimeArray | None = None,
+        safety: IntArray | None = None,
     ) -> EpisodePredictions:
         """What `deployed` predicted for the frames `steps`, beside what was recorded there."""
         return cls(
@@ -47,6 +54,7 @@ class EpisodePredictions:
             frames=np.asarray(steps, np.int64),
             chunk_starts=deployed.chunk_starts,
             horizon_mae=np.zeros(0) if horizon_mae is None else horizon_mae,
+            safety=np.zeros(0, np.int64) if safety is None else safety,
         )
 
     def save(self, path: Path) -> None:

@@ -205,6 +205,42 @@ class PerturbedResult(Record):
     interval: Interval | None
 
 
+type Word = Literal["accept", "warn", "scale", "hold", "reject", "disarm", "latch"]
+"""What a guard can say (docs/explanation/safety.md), mildest first; accept: it never spoke."""
+
+
+class GuardFigures(Record):
+    """One guard in the safety replay: at how many ticks and in how many episodes it spoke, and its severest word."""
+
+    ticks: int
+    episodes: int
+    severest: Word
+
+
+class FirstEvent(Record):
+    """Where a guard spoke first, what it said, and why."""
+
+    episode: int
+    step: int
+    severity: Word
+    reason: str
+
+
+class SafetyReplay(Record):
+    """What the robot's guards make of the commands of the as-deployed run, on an arm that follows them perfectly.
+
+    scaled_ticks: the arm went slower than the policy asked. held_ticks: it stood still, after a latch to the episode's
+    end. guards: every guard that was asked. first_events: of those that spoke.
+    """
+
+    ticks: int
+    scaled_ticks: int
+    held_ticks: int
+    latched_episodes: int
+    guards: dict[str, GuardFigures]
+    first_events: dict[str, FirstEvent]
+
+
 class Provenance(Record):
     """Everything needed to know what was measured, and to measure it again.
 
@@ -266,6 +302,7 @@ class EvalResults(Record):
     protocols: dict[Literal["as_deployed", "every_frame"], ProtocolResult]
     timing: Timing
     robustness: dict[str, PerturbedResult] = Field(default_factory=dict, description="perturbation -> its error")
+    safety_replay: SafetyReplay | None = Field(default=None, description="null where it can't be done")
     worst_episodes: list[int] = Field(description="episode numbers, largest MAE first, at most five")
     failed_episodes: list[int]
     provenance: Provenance

@@ -75,6 +75,7 @@ def load_predictions(folder: Path, results: EvalResults, episode: EpisodeResult)
         "timestamps": (steps,),
         "chunk_starts": data.chunk_starts.shape[:1],
         "horizon_mae": data.horizon_mae.shape[:1],
+        "safety": (steps,) if len(data.safety) else (0,),
     }
     for name, shape in expected.items():
         array = getattr(data, name)

@@ -89,7 +89,7 @@ def finished_tasks(evaluation: Evaluation) -> dict[Task, EpisodeScore]:
 def _leaves(value: dict[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     """Yield (field.field, value) for all that is in nested dicts."""
     for key, part in value.items():
-        if isinstance(part, dict):
+        if isinstance(part, dict) and part:
             yield from _leaves(part, f"{path}{key}.")
         else:
             yield f"{path}{key}", part

@@ -14,6 +14,7 @@ from lerobot_inference.evaluation.metrics import Deployed, ErrorSum, ProtocolSco
 from lerobot_inference.evaluation.plan import Evaluation
 from lerobot_inference.evaluation.predictions import EpisodePredictions
 from lerobot_inference.evaluation.replay import AsDeployed, Stopwatch, replay_as_deployed, replay_every_frame
+from lerobot_inference.evaluation.safety_replay import GuardedArm
 
 
 def score_episode(evaluation: Evaluation, engine: Engine, index: int) -> tuple[EpisodeScore, EpisodePredictions]:
@@ -29,9 +30,11 @@ def score_episode(evaluation: Evaluation, engine: Engine, index: int) -> tuple[E
     every = None
     if plan.every_frame:
         every = replay_every_frame(episode, steps[:: plan.stride], engine, recorded, plan.batch_size)
-    score = EpisodeScore(index, score_deployed(recorded, deployed), every, times)
+    arm = GuardedArm.of(evaluation.policy, dataset, plan)
+    safety, answers = (None, None) if isinstance(arm, str) else arm.replay(deployed, recorded.states[0])
+    score = EpisodeScore(index, score_deployed(recorded, deployed), every, times, safety)
     horizon = every.means["horizon_error"].reached if every else None
-    return score, EpisodePredictions.of(episode, steps, deployed, horizon)
+    return score, EpisodePredictions.of(episode, steps, deployed, horizon, answers)
 
 
 def score_deployed(recorded: BaselineInput, deployed: AsDeployed) -> ProtocolScore:

@@ -22,6 +22,7 @@ from lerobot_inference.evaluation.results import (
     PerturbedResult,
     ProtocolResult,
     Provenance,
+    SafetyReplay,
     Timing,
 )
 from lerobot_inference.types import ActionMode, PolicySpec
@@ -40,6 +41,7 @@ def summarise(
     action_mode: ActionMode,
     provenance: Provenance,
     robustness: Mapping[str, PerturbedResult] = {},
+    safety_replay: SafetyReplay | None = None,
 ) -> EvalResults:
     """Aggregates pool over steps: a long episode weighs more than a short one. Needs at least one score.
 
@@ -79,6 +81,7 @@ def summarise(
         protocols=protocols,
         timing=timing(times, cold_forward_s, dataset.fps),
         robustness=dict(robustness),
+        safety_replay=safety_replay,
         worst_episodes=[e.episode for e in sorted(per_episode, key=lambda e: -e.mae)[:MOST_WORST]],
         failed_episodes=[f.episode for f in failures if f.episode is not None and f.episode not in scored],
         provenance=provenance,

@@ -8,6 +8,7 @@ from typing import Any
 
 from lerobot_inference.checkpoint import Bundle, Policy
 from lerobot_inference.control import UR10E, ControlSettings, Guards, ScheduleName
+from lerobot_inference.control.guards.known import known_limits
 from lerobot_inference.engine import EngineChoice
 from lerobot_inference.errors import UsageError
 from lerobot_inference.types import ActionMode
@@ -114,14 +115,4 @@ class Parameters:
 
     def guard_chain(self, policy: Policy) -> Guards:
         """The guards of the file, with what the policy's contract says of the recorded states. Raises ConfigError."""
-        known: dict[str, dict[str, Any]] = {}
-        if isinstance(policy, Bundle):
-            envelope, signs = policy.contract.state_envelope, policy.contract.signs
-            ends = [sorted((s * a, s * b)) for s, a, b in zip(signs, envelope.min, envelope.max, strict=True)]
-            low, high = zip(*ends, strict=True)
-            mean = [sign * value for sign, value in zip(signs, envelope.mean, strict=True)]
-            known = {
-                "start_pose": {"min": low, "max": high, "std": envelope.std},
-                "out_of_distribution": {"mean": mean, "std": envelope.std},
-            }
-        return Guards.load(Path(self.guards) if self.guards else UR10E, known)
+        return Guards.load(Path(self.guards) if self.guards else UR10E, known_limits(policy))

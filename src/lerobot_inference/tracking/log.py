@@ -99,6 +99,11 @@ def run_metrics(results: EvalResults) -> Iterator[Point]:
         yield "every_frame_mse", every_frame.error.mse, 0
         yield "every_frame_mae", every_frame.error.mae, 0
         yield from (("horizon_mae", mae, step) for step, mae in enumerate(every_frame.horizon_mae or []))
+    safety = results.safety_replay
+    if safety:
+        yield "latched_episodes", float(safety.latched_episodes), 0
+        yield "scaled_ticks", float(safety.scaled_ticks), 0
+        yield "held_ticks", float(safety.held_ticks), 0
     for perturbation, perturbed in results.robustness.items():
         if perturbed.mse_ratio is not None:
             yield f"mse_ratio_{metric_names([perturbation])[0]}", perturbed.mse_ratio, 0
