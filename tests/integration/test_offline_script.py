@@ -123,7 +123,9 @@ def test_the_printed_lines_are_the_documented_ones(output: tuple[str, Path]) -> 
 def test_the_figures_beneath_name_the_network_calls_and_the_baseline(output: tuple[str, Path]) -> None:
     assert "Network calls:      4, forward p50" in output[0]
     assert "Queue pops:         30" in output[0]
-    assert "Holding still:      MSE" in output[0]
+    small = r"\d\.\d\de[-+]\d\d"  # six decimals may show an error as zero
+    assert re.search(rf"  Policy:             MSE {small}, MAE {small}\n", output[0])
+    assert re.search(rf"  Holding still:      MSE {small}, MAE {small}; skill", output[0])
 
 
 def test_a_policy_is_fetched_from_the_hub_and_kept(checkpoint: Path, dataset_folder: Path, tmp_path: Path) -> None:

@@ -84,7 +84,8 @@ def _print_report(run: OfflineRun, engine: Engine, fps: float) -> None:
         f"  Realtime capable:   {'yes' if t.realtime_capable else 'no'} (need {fps:.0f} Hz)",
         "",
         f"  Engine:             {engine.name}, {engine.precision} on {engine.device}",
-        f"  Holding still:      MSE {run.hold_still.mse:.6f}, MAE {run.hold_still.mae:.6f}{against}",
+        f"  Policy:             MSE {run.error.mse:.2e}, MAE {run.error.mae:.2e}",
+        f"  Holding still:      MSE {run.hold_still.mse:.2e}, MAE {run.hold_still.mae:.2e}{against}",
         f"  Network calls:      {t.forward.count}, forward p50 {t.forward.p50_ms:.1f} ms, "
         f"max {t.forward.max_ms:.1f} ms (cold start {t.cold_forward_ms:.1f} ms, not counted)",
         f"  Around a call:      preprocessing {t.preprocess.p50_ms:.1f} ms, postprocessing "
