@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -230,6 +231,27 @@ def test_stopping_the_run_ends_the_step_and_says_so(pipeline_file: Path, tmp_pat
     assert [step.state for step in record.steps] == [State.INTERRUPTED, State.SKIPPED, State.SKIPPED]
     with pytest.raises(ProcessLookupError):
         os.kill(int(log.read_text().split()[0]), 0)
+
+
+def test_stopping_the_run_while_a_step_starts_leaves_nothing_behind(
+    pipeline_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the machine is so busy that the step runs before its start has returned."""
+    started: list[int] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def _execute_child(self, *arguments: Any) -> None:
+            super()._execute_child(*arguments)
+            started.append(self.pid)
+            signal.raise_signal(signal.SIGINT)
+
+    pipeline_file.with_name("write.py").write_text("import time\ntime.sleep(60)\n")
+    pipeline = Pipeline.read(pipeline_file)
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    record = run_pipeline(pipeline, tmp_path / "run", cache=tmp_path / "cache")
+    assert [step.state for step in record.steps] == [State.INTERRUPTED, State.SKIPPED, State.SKIPPED]
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
 
 
 def test_a_step_calls_this_very_installation_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

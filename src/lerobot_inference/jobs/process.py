@@ -7,7 +7,9 @@ import platform
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
@@ -22,6 +24,7 @@ from lerobot_inference.jobs.record import StepRecord
 PROGRAMS = {"lerobot-inference": [sys.executable, "-P", "-m", "lerobot_inference"], "python": [sys.executable]}
 PACKAGE = Path(lerobot_inference.__file__).parent
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 GRACE_S = 5.0  # how long a stopped step may take to clean up before the next, harder signal
 
 
@@ -36,24 +39,43 @@ class Processes:
     def run(self, step: Step, planned: StepRecord, printed: BinaryIO) -> int:
         """Run a step to its end. Ctrl-C ends it, with everything it started, before KeyboardInterrupt goes on."""
         program, *arguments = planned.command
+        process = None
         try:
-            process = subprocess.Popen(
-                [*PROGRAMS.get(program, [program]), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-                env=_environment(step),
-                process_group=0,  # Ctrl-C comes to us alone, and we end the step with everything it started
-            )
+            with _interrupts_wait():  # one in the middle of this would leave a process that nobody knows
+                process = subprocess.Popen(
+                    [*PROGRAMS.get(program, [program]), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=printed,
+                    stderr=subprocess.STDOUT,
+                    env=_environment(step),
+                    process_group=0,  # Ctrl-C comes to us alone, and we end the step with everything it started
+                )
+            exit_code = process.wait()
         except OSError as error:
             printed.write(f"{program} can't be run: {error.strerror}\n".encode())
             return 127
-        try:
-            exit_code = process.wait()
         except KeyboardInterrupt:
-            _end(process)
+            if process:
+                _end(process)
             raise
         return exit_code if exit_code >= 0 else 128 - exit_code
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C and SIGTERM within are raised as KeyboardInterrupt at the end."""
+    if threading.current_thread() is not threading.main_thread():  # Python gives signals to the main thread alone
+        yield
+        return
+    held: list[int] = []
+    before = {each: signal.signal(each, lambda number, _: held.append(number)) for each in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for each in held:
+            signal.raise_signal(each)
 
 
 def _environment(step: Step) -> dict[str, str]:
