@@ -166,8 +166,10 @@ def _read(path: Path) -> Entry | None:
 
 def _explain(fingerprint: Fingerprint, entries: list[Entry]) -> str:
     """What the nearest earlier step was made from that this one is not."""
-    differences = [fingerprint.difference(entry.fingerprint) for entry in entries]
-    return f"{', '.join(min(differences, key=lambda each: len(each)))} changed" if differences else "no earlier result"
+    if not entries:
+        return "no earlier result"
+    nearest = min((fingerprint.difference(entry.fingerprint) for entry in entries), key=lambda found: len(found))
+    return f"{', '.join(nearest)} changed"
 
 
 def _copy_outputs(entry_folder: Path, entry: Entry, planned: StepRecord) -> bool:

@@ -74,8 +74,8 @@ def _interrupts_wait() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-        for each in held:
-            signal.raise_signal(each)
+        for number in held:
+            signal.raise_signal(number)
 
 
 def _environment(step: Step) -> dict[str, str]:
