@@ -24,7 +24,15 @@ from lerobot_inference.report.style import styled
 from lerobot_inference.report.text import significant
 from lerobot_inference.report.view import EpisodeView, RunView
 
-RUN = ["aggregate_summary", "error_by_horizon", "joint_errors", "border_jumps", "latency", "worst_episodes"]
+RUN = [
+    "aggregate_summary",
+    "error_by_horizon",
+    "joint_errors",
+    "border_jumps",
+    "latency",
+    "worst_episodes",
+    "safety_replay",
+]
 HAIR = 0.02
 """Inches; less than three pixels."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from results_factory import write_results
 
+from lerobot_inference.control import Severity
 from lerobot_inference.evaluation.results import EvalResults, PerturbedResult
 from lerobot_inference.evaluation.results_folder import load_predictions
 from lerobot_inference.report import (
@@ -27,6 +29,7 @@ from lerobot_inference.report import (
     joint_errors,
     latency,
     robustness,
+    safety_replay,
     worst_episodes,
 )
 from lerobot_inference.report.catalogue import RUN_PLOTS, run_plots
@@ -259,3 +262,28 @@ def test_robustness_shows_each_ratio_with_its_interval_on_a_logarithmic_axis(tmp
     segments = [list(one.get_segments()[0][:, 0]) for one in ax.collections if isinstance(one, LineCollection)]
     assert segments == [[1.1, 1.9], [20.0, 81.0]]
     assert {f"1.40{TIMES}", f"37.0{TIMES}", "n/a"} <= set(texts(figure))
+
+
+def test_the_safety_replay_s_timeline_shows_what_became_of_each_step_and_ends_with_each_episode(tmp_path: Path) -> None:
+    view = run_view(tmp_path, lengths=(20, 12))
+    answers = [np.zeros(20, np.int64), np.zeros(12, np.int64)]
+    answers[0][3:5], answers[0][7], answers[0][9:] = Severity.SCALE, Severity.REJECT, Severity.LATCH
+    answers[1][0] = Severity.WARN
+    episodes = [replace(data, safety=each) for data, each in zip(view.episodes, answers, strict=True)]
+    figure = drawn(safety_replay.draw, replace(view, episodes=episodes))
+    (ax,) = figure.axes
+    (image,) = ax.images
+    shown = np.ma.filled(np.ma.asarray(image.get_array()), -1).astype(int)
+    looks = list(safety_replay.LOOKS)
+    slowed, held, latched = (looks.index(name) for name in ("slowed down", "held", "latched"))
+    assert shown[0].tolist() == [0, 0, 0, slowed, slowed, 0, 0, held, 0] + [latched] * 11
+    assert shown[1].tolist() == [0] * 12 + [-1] * 8
+    assert image.get_extent()[1] == pytest.approx(20 / 30)
+    assert legend(figure) == looks
+    assert "0 episodes latch, 4 of 32 ticks slowed down, 0 held; joint_velocity 4" in header(figure)
+
+
+def test_a_run_with_no_safety_replay_says_why_not(tmp_path: Path) -> None:
+    view = run_view(tmp_path)
+    results = view.results.model_copy(update={"safety_replay": None, "reasons": {"safety_replay": "two arms"}})
+    assert "not drawn: two arms" in texts(drawn(safety_replay.draw, replace(view, results=results)))

@@ -20,6 +20,7 @@ from lerobot_inference.report import (
     joint_errors,
     latency,
     robustness,
+    safety_replay,
     summary_panel,
     worst_episodes,
 )
@@ -40,6 +41,7 @@ RUN_PLOTS: Mapping[str, Callable[[RunView], Figure]] = {
     "border_jumps": border_jumps.draw,
     "latency": latency.draw,
     "worst_episodes": worst_episodes.draw,
+    "safety_replay": safety_replay.draw,
     "robustness": robustness.draw,
 }
 """File name -> one picture for the whole run."""

@@ -107,6 +107,18 @@ def _jumps(results: EvalResults, _: Sequence[EpisodePredictions]) -> str:
     )
 
 
+def _safety(results: EvalResults, _: Sequence[EpisodePredictions]) -> str:
+    safety = results.safety_replay
+    if safety is None:
+        return f"The commands were not played through the robot's guards: {results.reasons['safety_replay']}."
+    spoke = ", ".join(f"{name} at {found.ticks}" for name, found in safety.guards.items() if found.ticks)
+    return (
+        f"The robot's guards would latch in {safety.latched_episodes} episodes, slow the arm down at "
+        f"{safety.scaled_ticks} of {safety.ticks} ticks and hold it at {safety.held_ticks}"
+        f"{f' ({spoke})' if spoke else ''}."
+    )
+
+
 def _robustness(results: EvalResults, _: Sequence[EpisodePredictions]) -> str:
     ratios = {name: perturbed.mse_ratio for name, perturbed in results.robustness.items() if perturbed.mse_ratio}
     if not ratios:
@@ -122,6 +134,7 @@ FINDINGS: dict[str, Callable[[EvalResults, Sequence[EpisodePredictions]], str]] 
     "joint_errors": _joints,
     "latency": _latency,
     "robustness": _robustness,
+    "safety_replay": _safety,
     "worst_episodes": _worst,
 }
 """Name of a plot of the whole run -> what it shows."""
