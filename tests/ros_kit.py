@@ -57,8 +57,8 @@ class Command:
         return len(self.message.points) == 1
 
     @property
-    def lasts_s(self) -> float:
-        return seconds(self.message.points[-1].time_from_start)
+    def times_s(self) -> np.ndarray:
+        return np.array([seconds(point.time_from_start) for point in self.message.points])
 
 
 @dataclass
@@ -174,25 +174,30 @@ class CellProcess:
     """`lerobot-inference sim serve`."""
 
     wire: Wire
-    process: Process
+    options: tuple[str, ...] = ()
+    process: Process | None = None
 
-    @classmethod
-    @contextmanager
-    def start(cls, wire: Wire, *options: str) -> Iterator[Self]:
-        log = Path(os.environ.get("PYTEST_CELL_LOG", "/dev/null"))
-        wire.reports.clear()
+    def start(self, *options: str) -> Self:
+        """Start it anew, with these options."""
+        self.end()
+        self.wire.reports.clear()
+        log = Path(os.environ.get("CELL_LOG", os.devnull))
         arguments = ["-m", "lerobot_inference", "sim", "serve", "--image-size", "96x160", *options]
-        cell = cls(wire, launch(arguments, log))
-        try:
-            wire.wait(lambda: wire.report["image_s"], "the cell")
-            yield cell
-        finally:
-            if cell.process.child.poll() is None:
-                assert cell.process.end() == 0
+        self.options, self.process = options, launch(arguments, log)
+        self.wire.wait(lambda: self.wire.report["image_s"], "the cell")
+        return self
 
-    def reset(self) -> None:
+    def ready(self) -> Self:
+        """At the beginning of an episode, without options and faults."""
+        if self.process is None or self.process.child.poll() is not None or self.options:
+            return self.start()
         self.wire.call("/sim/reset", Trigger, Trigger.Request())
         assert self.wire.next_report()["commands"] == 0
+        return self
+
+    def end(self, ending: signal.Signals = signal.SIGTERM) -> None:
+        if self.process and self.process.child.poll() is None:
+            self.process.end(ending)
 
     def fault(self, name: str, **more: float) -> None:
         """Ask for a fault, and wait until it is there."""
@@ -234,8 +239,11 @@ class NodeProcess:
         given = {"policy_repo": "scripted", "device": "cpu", "status_hz": 20.0, "guards": file} | parameters
         words = [word for name, value in given.items() for word in ("-p", f"{name}:={_yaml(value)}")]
         self.wire.statuses.clear()
-        self.process = launch([SCRIPTED_NODE, self.order, "--ros-args", *words], self.folder / "node.log")
-        self.wire.wait(lambda: self.wire.status or self.process.child.poll() is not None, "the node's first status")
+        log = self.folder / "node.log"
+        self.process = launch([SCRIPTED_NODE, self.order, "--ros-args", *words], log)
+        ended = self.process.child.poll
+        self.wire.wait(lambda: ended() is not None or self.wire.status, "the node's first status")
+        assert ended() is None, log.read_text()
         return self
 
     def call(self, name: str) -> Any:

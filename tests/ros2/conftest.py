@@ -41,13 +41,14 @@ else:
 
     @pytest.fixture(scope="session")
     def shared_cell(wire: Wire) -> Iterator[CellProcess]:
-        with CellProcess.start(wire) as process:
-            yield process
+        process = CellProcess(wire)
+        yield process
+        process.end()
 
     @pytest.fixture
     def cell(shared_cell: CellProcess, wire: Wire) -> CellProcess:
         """A cell at the beginning of an episode, without faults."""
-        shared_cell.reset()
+        shared_cell.ready()
         wire.forget()
         return shared_cell
 

@@ -1,0 +1,117 @@
+"""Every way in which the node can end, or lose its robot: what the arm does then."""
+
+from __future__ import annotations
+
+import signal
+
+import numpy as np
+import pytest
+from ros_kit import CellProcess, NodeProcess, Table, Wire
+
+pytestmark = pytest.mark.usefixtures("cell")
+AT_REST = 0.002
+"""rad/s"""
+
+
+def at_rest(wire: Wire) -> dict:
+    return wire.wait(lambda: wire.next_report()["speed"] < AT_REST and wire.report, "rest", 10.0)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_node_with_a_hold_as_its_last_command(
+    wire: Wire, node: NodeProcess, ending: signal.Signals
+) -> None:
+    node.start().arm()
+    assert node.end(ending) == 0
+    wire.wait(lambda: wire.status["state"] == "stopped", "the last status")
+    assert wire.commands[-1].is_hold
+    assert wire.listen(0.5) == []
+    assert at_rest(wire)["positions"] == pytest.approx(wire.commands[-1].positions[0], abs=0.01)
+
+
+def test_a_node_that_is_killed_leaves_an_arm_that_comes_to_rest_by_itself(
+    wire: Wire, node: NodeProcess, table: Table
+) -> None:
+    node.start().arm(runs_s=3.0)
+    assert node.end(signal.SIGKILL) == -signal.SIGKILL
+    last = wire.commands[-1]
+    assert not last.is_hold, "it had no chance to say more"
+    assert not last.velocities[-1].any()
+    assert last.times_s[-1] < 0.5
+    report = at_rest(wire)
+    assert wire.commands[-1] is last
+    table.add(
+        "SIGKILL",
+        "last command to rest, s (as commanded; as first reported)",
+        f"{last.times_s[-1]:.3f}; {report['time_s'] - last.sent_s:.3f}",
+    )
+    ends = [command.positions[-1] for command in wire.commands[-2:]]  # the last may have been cut off half-way
+    assert min(np.abs(end - report["positions"]).max() for end in ends) < 0.002
+    assert report["limits_exceeded"] == {}
+    assert report["aborted"] == 0
+
+
+def test_a_mistake_in_a_callback_ends_the_node_with_a_hold_as_its_last_command(wire: Wire, node: NodeProcess) -> None:
+    node.start().arm()
+    node.crash()
+    assert node.process.child.wait(30) != 0
+    assert "ZeroDivisionError" in (node.folder / "node.log").read_text()
+    wire.wait(lambda: wire.status["state"] == "stopped", "the last status")
+    assert wire.commands[-1].is_hold
+    assert at_rest(wire)["positions"] == pytest.approx(wire.commands[-1].positions[0], abs=0.01)
+
+
+def test_a_robot_that_goes_away_and_comes_back_is_not_moved_until_a_person_says_so(
+    wire: Wire, cell: CellProcess, node: NodeProcess
+) -> None:
+    node.start().arm()
+    cell.end(signal.SIGKILL)
+    wire.wait_for_state("latched")
+    cell.start()
+    sent = len(wire.commands)
+    start = wire.next_report()["positions"]
+    assert wire.listen(1.0) == []
+    wire.wait(lambda: node.call("reset_fault").success, "reset")
+    assert wire.listen(0.5) == []
+    node.arm()
+    assert wire.commands[sent].positions[0] == pytest.approx(start, abs=0.01)
+    assert wire.next_report()["limits_exceeded"] == {}
+
+
+def test_a_fault_is_reset_no_sooner_than_half_a_second_after_and_control_is_off_then(
+    wire: Wire, cell: CellProcess, node: NodeProcess
+) -> None:
+    node.start({}).arm()
+    cell.fault("drop_joints", seconds=0.4)
+    wire.wait_for_state("latched")
+    early = node.call("reset_fault")
+    assert early.success or "less than 0.5 s ago" in early.message
+    assert "reset the fault first" in node.set_control(on=True).message or early.success
+    wire.wait(lambda: node.call("reset_fault").success, "reset")
+    assert not wire.next_status()["armed"]
+    assert wire.listen(0.5) == []
+    node.arm()
+
+
+def test_control_is_switched_at_run_time_and_nothing_else_is(wire: Wire, node: NodeProcess) -> None:
+    node.start()
+    for name, value in (("control_hz", 60.0), ("action_mode", "absolute"), ("guards", "/dev/null")):
+        refused = node.set_parameter(name, value)
+        assert not refused.successful
+        assert refused.reason.startswith(f"{name} is fixed at the start")
+    wire.wait(lambda: node.set_parameter("enable_control", value=True).successful, "control on")
+    wire.wait(lambda: len(wire.commands) > 10, "commands")
+    assert node.set_parameter("enable_control", value=False).successful
+    wire.wait(lambda: not wire.status["armed"], "off")
+    assert wire.commands[-1].is_hold
+    assert wire.listen(0.5) == []
+
+
+def test_a_person_holds_the_arm(wire: Wire, node: NodeProcess) -> None:
+    node.start().arm()
+    assert node.call("hold").success
+    held = wire.wait(lambda: wire.commands[-1].is_hold and wire.commands[-1], "the hold")
+    assert wire.listen(0.5) == []
+    assert at_rest(wire)["positions"] == pytest.approx(held.positions[0], abs=0.01)
+    assert np.isfinite(held.positions).all()
+    node.arm()
