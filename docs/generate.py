@@ -12,13 +12,17 @@ from pydantic import BaseModel
 from lerobot_inference.checkpoint import BundleContract, BundleManifest
 from lerobot_inference.cli import app
 from lerobot_inference.evaluation.gate import GateVerdict
+from lerobot_inference.evaluation.pieces import PieceRecord
 from lerobot_inference.evaluation.results import EvalResults, Failure
 from lerobot_inference.evaluation.resume import EvaluationRecord
+from lerobot_inference.evaluation.work_items import WorkItem
 from lerobot_inference.jobs.lint import LintReport
 from lerobot_inference.jobs.record import RunRecord
+from lerobot_inference.jobs.submit import SubmittedJob
 from lerobot_inference.registry import Registration
 from lerobot_inference.ros2.status import Status
 from lerobot_inference.sources import Manifest
+from lerobot_inference.tracking import TrackingRecord
 
 REFERENCE = Path(__file__).parent / "reference"
 SCHEMAS: dict[str, type[BaseModel]] = {
@@ -32,6 +36,10 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "contract": BundleContract,
     "run": RunRecord,
     "lint": LintReport,
+    "piece": PieceRecord,
+    "work_item": WorkItem,
+    "tracking": TrackingRecord,
+    "job": SubmittedJob,
     "status": Status,
 }
 
