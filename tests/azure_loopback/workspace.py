@@ -29,7 +29,7 @@ class Workspace(Service):
 
     host = "management.azure.com"
 
-    def __init__(self, computes: tuple[str, ...] = ("gpu-cluster",)) -> None:
+    def __init__(self, computes: tuple[str, ...] = ("cpu-cluster",)) -> None:
         self.resources: dict[str, Resource] = {}
         for compute in computes:
             self.add_compute(compute)

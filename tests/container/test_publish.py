@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import runpy
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,3 +83,30 @@ def test_a_registry_that_refuses_is_one_message_and_leaves_no_files(
     assert raised.value.hint is not None
     assert "docker login" in raised.value.hint
     assert not (tmp_path / "dist").exists()
+
+
+PAGE = (ROOT / "docs" / "how-to" / "private-registry.md").read_text()
+COMMANDS = [
+    line.strip()
+    for block in re.findall(r"^```bash\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    for line in block.replace("\\\n", " ").splitlines()
+]
+
+
+def test_the_pages_commands_work_on_what_was_published(publish: Callable[..., None], tmp_path: Path) -> None:
+    """Those that need no login; `make publish` is the script, and `submit` is tested where Azure is played."""
+    with serve_registry() as registry:
+        publish(registry.address, tmp_path / "dist" / "azureml")
+    assert "make publish REGISTRY=registry.example.com/robots" in COMMANDS
+    assert "publish: " in (ROOT / "Makefile").read_text()
+    ran = []
+    for command in COMMANDS:
+        words = shlex.split(command)
+        if words[:3] in (["lerobot-inference", "pipeline", "lint"], ["lerobot-inference", "osmo", "render"]):
+            ran.append(words[1:3])
+            program = [sys.executable, "-m", "lerobot_inference", *words[1:]]
+            result = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+            assert result.returncode == 0, result.stderr
+    assert ran == [["pipeline", "lint"], ["osmo", "render"]]
+    rendered = (tmp_path / "osmo-evaluate.yaml").read_text()
+    assert rendered.count("@sha256:") == rendered.count("image: ") > 0

@@ -70,7 +70,7 @@ SMALL = """\
 $schema: https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json
 type: pipeline
 experiment_name: small
-settings: {default_compute: azureml:gpu-cluster}
+settings: {default_compute: azureml:cpu-cluster}
 inputs: {rows: 3}
 outputs: {report: {type: uri_folder}, results: {type: uri_folder}, verdict: {type: uri_folder}}
 jobs:

@@ -114,7 +114,7 @@ def test_the_job_says_what_the_file_says(submitted: tuple[Azure, SubmittedJob, s
     assert job["jobType"] == "Pipeline"
     assert (job["displayName"], job["description"]) == (written["display_name"], written["description"])
     assert job["experimentName"] == written["experiment_name"]
-    assert job["settings"]["default_compute"] == f"{WORKSPACE_ID}/computes/gpu-cluster"
+    assert job["settings"]["default_compute"] == f"{WORKSPACE_ID}/computes/cpu-cluster"
     literals = {name: {"value": str(it), "jobInputType": "literal"} for name, it in written["inputs"].items()}
     del literals["gate"]
     assert job["inputs"] == literals | {"gate": job["inputs"]["gate"]}
@@ -320,7 +320,7 @@ def test_a_compute_that_is_not_there_is_refused_with_those_that_are(azure: Azure
     code, _, said = submit("--compute", "gpu-typo")
     assert code == 2
     assert f"there is no compute gpu-typo in workspace {NAME}" in said
-    assert "there is: gpu-cluster" in said
+    assert "there is: cpu-cluster" in said
     assert not azure.cloud.called("PUT", ".*")
 
 

@@ -87,4 +87,5 @@ def provider_settings(device: str, precision: Precision, files: Mapping[str, str
 
 
 def _onnxruntime() -> Any:  # noqa: ANN401
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # since 1.32 it reports to its makers on Linux too
     return require("onnxruntime", EXTRA)

@@ -248,7 +248,7 @@ def _require_context(component: Path) -> None:
     if not (environment.context / "requirements.txt").is_file() or not any(environment.context.glob("*.whl")):
         raise ConfigError(
             f"{environment.context}: the wheel or requirements.txt is missing, which its image is built from",
-            hint="`make images` writes them",
+            hint="`make image-contexts` writes them",
         )
 
 
