@@ -131,7 +131,13 @@ def test_the_results_folder_holds_what_the_contract_says(
     results = score(checkpoint, dataset_folder, tmp_path)
     assert load_results(tmp_path) == results
     cases = [json.loads(line) for line in (tmp_path / "failure_cases.jsonl").read_text().splitlines()]
-    assert [(case["kind"], case["episode"]) for case in cases] == [("worst_episode", n) for n in results.worst_episodes]
+    stopped, worst = (
+        [case["episode"] for case in cases if case["kind"] == kind] for kind in ("stopped", "worst_episode")
+    )
+    assert worst == results.worst_episodes
+    assert results.safety_replay is not None
+    assert len(stopped) == results.safety_replay.stopped_episodes == 3, "an untrained policy"
+    assert len(cases) == len(stopped) + len(worst)
     assert results.failed_episodes == []
     content = json.loads((tmp_path / "eval_results.json").read_text())
     assert content["status"] == "completed"
@@ -213,7 +219,7 @@ def test_one_unreadable_video_does_not_lose_the_other_episodes(checkpoint: Path,
     assert results.failed_episodes == [1]
     assert [episode.episode for episode in results.per_episode] == [0, 2]
     failure, *worst = map(json.loads, (tmp_path / "results" / "failure_cases.jsonl").read_text().splitlines())
-    assert {case["kind"] for case in worst} == {"worst_episode"}
+    assert {case["kind"] for case in worst} == {"stopped", "worst_episode"}
     assert results.as_deployed.baselines.keys() == BASELINES.keys()
     assert failure["episode"] == 1
     assert videos[1].name in failure["message"]

@@ -79,7 +79,7 @@ def put_together(checkpoint: Path, dataset: Path, pieces: Path, output: Path) ->
 
 def failures(results: Path) -> list[dict[str, object]]:
     lines = (results / "failure_cases.jsonl").read_text().splitlines()
-    return [case for case in map(json.loads, lines) if case["kind"] != "worst_episode"]
+    return [case for case in map(json.loads, lines) if case["kind"] not in ("worst_episode", "stopped")]
 
 
 def program(*arguments: object, environment: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:

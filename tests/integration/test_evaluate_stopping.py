@@ -32,7 +32,7 @@ def score(checkpoint: Path, dataset: Path, output: Path, answer: Answer, **optio
 def failures(output: Path) -> list[dict[str, Any]]:
     """Those of failure_cases.jsonl in which something went wrong."""
     lines = map(json.loads, (output / "failure_cases.jsonl").read_text().splitlines())
-    return [line for line in lines if line["kind"] != "worst_episode"]
+    return [line for line in lines if line["kind"] not in ("worst_episode", "stopped")]
 
 
 def in_episode(dataset: Path, number: int, there: Answer) -> Answer:

@@ -280,7 +280,7 @@ def test_the_safety_replay_s_timeline_shows_what_became_of_each_step_and_ends_wi
     assert shown[1].tolist() == [0] * 12 + [-1] * 8
     assert image.get_extent()[1] == pytest.approx(20 / 30)
     assert legend(figure) == looks
-    assert "0 episodes latch, 4 of 32 ticks slowed down, 0 held; joint_velocity 4" in header(figure)
+    assert "0 episodes stopped, of 32 ticks 4 slowed down and 0 held; joint_velocity 4" in header(figure)
 
 
 def test_a_run_with_no_safety_replay_says_why_not(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from lerobot_inference.evaluation.metrics import ErrorSum, ProtocolScore
 from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.evaluation.replay import AsDeployed, Stopwatch
 from lerobot_inference.evaluation.safety_replay import START_S, GuardedArm, SafetyScore
-from lerobot_inference.evaluation.safety_summary import latches, pool_safety
+from lerobot_inference.evaluation.safety_summary import pool_safety, stops
 from lerobot_inference.types import ActionMode, FloatArray, ImageShape, PolicySpec
 
 N_ACTION_STEPS = 10
@@ -68,7 +68,7 @@ def commands(guarded: GuardedArm, actions: FloatArray, start: FloatArray = START
 def test_commands_within_the_limits_are_followed_to_the_last_step() -> None:
     actions = np.tile(SLOW, (35, 1))
     score, answers = arm().replay(deployed(actions), START)
-    assert score == SafetyScore(ticks=35, scaled=0, held=0, latched_at=-1, latch="", guards={})
+    assert score == SafetyScore(ticks=35, scaled=0, held=0, stopped_at=-1, stop="", guards={})
     assert not answers.any()
     assert commands(arm(), actions) == pytest.approx(START + np.cumsum(actions, axis=0), abs=1e-6)
 
@@ -77,7 +77,7 @@ def test_a_joint_that_is_too_fast_is_slowed_down_at_the_steps_where_it_is() -> N
     actions = np.tile(SLOW, (30, 1))
     actions[12:15] = FAST
     score, answers = arm().replay(deployed(actions), START)
-    assert (score.scaled, score.held, score.latched_at) == (3, 0, -1)
+    assert (score.scaled, score.held, score.stopped_at) == (3, 0, -1)
     assert np.flatnonzero(answers == Severity.SCALE).tolist() == [12, 13, 14]
     spoke = score.guards["joint_velocity"]
     assert (spoke.ticks, spoke.severest, spoke.first_step, spoke.first_word) == (3, Severity.SCALE, 12, Severity.SCALE)
@@ -89,9 +89,9 @@ def test_a_path_through_the_table_latches_where_it_gets_there_and_the_arm_stays(
     guards = guard_settings(tool_speed=None, joint_acceleration=None)
     actions = np.tile(np.array([0, 0.01, 0, 0, 0, 0], np.float32), (120, 1))
     score, answers = arm(guards=guards).replay(deployed(actions), START)
-    at = score.latched_at
+    at = score.stopped_at
     assert 0 < at < 119
-    assert score.latch.startswith("workspace: the arm would leave the workspace")
+    assert score.stop.startswith("workspace: the arm would leave the workspace")
     assert score.held == 120 - at
     assert (answers[:at] == Severity.ACCEPT).all()
     assert (answers[at:] == Severity.LATCH).all()
@@ -105,8 +105,8 @@ def test_a_chunk_that_leaps_is_refused_until_the_third_latches_and_later_chunks_
     absolute[10:20] += np.float32(0.2)
     score, answers = arm(ActionMode.ABSOLUTE).replay(deployed(absolute), START)
     assert score.guards["chunk_border"].first_step == 10
-    assert score.latch.startswith("rejected_chunks: 3 chunks in a row")
-    assert score.latched_at == 13
+    assert score.stop.startswith("rejected_chunks: 3 chunks in a row")
+    assert score.stopped_at == 13
     once = np.tile(START, (40, 1))
     once[19] += np.float32(0.2)  # refused as too fast; what was left of that chunk is dropped
     score, answers = arm(ActionMode.ABSOLUTE).replay(deployed(once), START)
@@ -119,7 +119,9 @@ def test_a_first_target_away_from_the_arm_switches_control_off_and_nothing_moves
     score, answers = arm(ActionMode.ABSOLUTE).replay(deployed(absolute), START)
     assert score.guards["first_target"].severest == Severity.DISARM
     assert (answers == Severity.DISARM).all()
-    assert score.held == 30
+    assert (score.held, score.stopped_at) == (30, 0)
+    assert score.stop.startswith("first_target: ")
+    assert set(score.guards) == {"first_target"}, "what a dry run says after that is not counted"
 
 
 def test_an_episode_that_begins_outside_of_what_was_recorded_is_one_that_control_stays_off_in() -> None:
@@ -128,6 +130,7 @@ def test_an_episode_that_begins_outside_of_what_was_recorded_is_one_that_control
     spoke = score.guards["start_pose"]
     assert (spoke.ticks, spoke.severest, spoke.first_step) == (1, Severity.DISARM, 0)
     assert "the arm starts outside of what was recorded" in spoke.first_reason
+    assert score.stop == f"start_pose: {spoke.first_reason}"
     assert (answers == Severity.DISARM).all()
 
 
@@ -175,9 +178,9 @@ def test_figures_are_the_same_in_whatever_order_episodes_come_and_after_they_wer
     figures, _ = pool_safety(scores, guarded)
     assert figures is not None
     assert pool_safety(again, guarded)[0] == figures
-    assert latches(again) == latches(scores)
-    assert [failure.episode for failure in latches(scores)] == [2]
-    assert (figures.ticks, figures.scaled_ticks, figures.latched_episodes) == (210, 60, 1)
+    assert stops(again) == stops(scores)
+    assert [failure.episode for failure in stops(scores)] == [2]
+    assert (figures.ticks, figures.scaled_ticks, figures.stopped_episodes) == (210, 60, 1)
     velocity = figures.guards["joint_velocity"]
     assert (velocity.ticks, velocity.episodes, velocity.severest) == (60, 2, "scale")
     assert (figures.first_events["joint_velocity"].episode, figures.first_events["joint_velocity"].step) == (1, 0)

@@ -159,10 +159,10 @@ def safety_sentence(results: EvalResults) -> str:
     """What the robot's guards make of the commands."""
     safety = results.safety_replay
     if safety is None:
-        return f"safety replay: none, {results.reasons['safety_replay']}"
+        return f"safety replay: none, {results.reasons.get('safety_replay', 'not in these results')}"
     spoke = ", ".join(f"{name} {found.ticks}" for name, found in safety.guards.items() if found.ticks)
     return (
-        f"safety replay: {safety.latched_episodes} episodes latch; of {safety.ticks} ticks {safety.scaled_ticks} are "
+        f"safety replay: {safety.stopped_episodes} episodes stopped; of {safety.ticks} ticks {safety.scaled_ticks} are "
         f"slowed down and {safety.held_ticks} held{f' ({spoke})' if spoke else ''}"
     )
 

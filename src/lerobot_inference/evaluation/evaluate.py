@@ -19,7 +19,7 @@ from lerobot_inference.evaluation.results_folder import clear_figures, load_resu
 from lerobot_inference.evaluation.resume import begin, finished_tasks, was_begun
 from lerobot_inference.evaluation.robustness import compare_perturbed
 from lerobot_inference.evaluation.safety_replay import GuardedArm
-from lerobot_inference.evaluation.safety_summary import latches, pool_safety
+from lerobot_inference.evaluation.safety_summary import pool_safety, stops
 from lerobot_inference.evaluation.stages import Perform, Stages, in_this_process
 from lerobot_inference.evaluation.summary import summarise, worst_cases
 from lerobot_inference.evaluation.task import Task, all_tasks
@@ -90,7 +90,7 @@ def run(
         safety_replay=safety_replay,
     )
     results = results.model_copy(update={"reasons": results.reasons | reasons | why_not})
-    save_failures([*stages.failures, *latches(scores), *worst_cases(results)], output)
+    save_failures([*stages.failures, *stops(scores), *worst_cases(results)], output)
     save_results(results, output)
     return results
 

@@ -229,14 +229,15 @@ class FirstEvent(Record):
 class SafetyReplay(Record):
     """What the robot's guards make of the commands of the as-deployed run, on an arm that follows them perfectly.
 
-    scaled_ticks: the arm went slower than the policy asked. held_ticks: it stood still, after a latch to the episode's
-    end. guards: every guard that was asked. first_events: of those that spoke.
+    scaled_ticks: the arm went slower than the policy asked. held_ticks: it stood still. stopped_episodes: in which a
+    guard switched control off (disarm or latch), so that the arm stood still to the end. guards: every guard that was
+    asked. first_events: of those that spoke.
     """
 
     ticks: int
     scaled_ticks: int
     held_ticks: int
-    latched_episodes: int
+    stopped_episodes: int
     guards: dict[str, GuardFigures]
     first_events: dict[str, FirstEvent]
 

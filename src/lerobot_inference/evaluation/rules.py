@@ -81,7 +81,7 @@ class _Check:
 def default_rules() -> GateRules:
     """The rules of `pipelines/gate.yaml`, for when no file is given. Radians per step; skill has no unit."""
     return GateRules(
-        max={"aggregate_mae": 0.01, "safety_replay.latched_episodes": 0},
+        max={"aggregate_mae": 0.01, "safety_replay.stopped_episodes": 0},
         min={
             "episodes_evaluated": 5,
             "protocols.as_deployed.skill": 0.1,

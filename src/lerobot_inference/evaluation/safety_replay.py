@@ -51,14 +51,14 @@ class GuardScore:
 class SafetyScore:
     """One episode. scaled: ticks at which the arm went slower than asked. held: at which it stood still.
 
-    latched_at: the step of the latch, -1 for none; latch: why.
+    stopped_at: the step at which a guard switched control off, -1 for none; stop: why. Guards are counted up to then.
     """
 
     ticks: int
     scaled: int
     held: int
-    latched_at: int
-    latch: str
+    stopped_at: int
+    stop: str
     guards: dict[str, GuardScore]
 
 
@@ -114,7 +114,7 @@ class GuardedArm:
             decision = controller.tick(now_s)
             if refused:  # Guards.start says so, as `guard: why`
                 guard, _, why = refused.partition(": ")
-                decision = replace(decision, events=(GuardEvent(guard, Severity.DISARM, why), *decision.events))
+                decision = replace(decision, reason=refused, events=(GuardEvent(guard, Severity.DISARM, why),))
             measured = measured if decision.trajectory is None else decision.command
             yield decision
 
@@ -159,12 +159,16 @@ class _Tally:
     answers: list[int] = field(default_factory=list)
     scaled: int = 0
     held: int = 0
-    latched_at: int = -1
-    latch: str = ""
+    stopped_at: int = -1
+    stop: str = ""
     guards: dict[str, GuardScore] = field(default_factory=dict)
 
     def add(self, decision: Decision) -> None:
         step = len(self.answers)
+        if self.stopped_at >= 0:
+            self.answers.append(self.answers[-1])
+            self.held += 1
+            return
         events: dict[str, GuardEvent] = {}
         for event in decision.events:
             if event.guard not in events or event.severity > events[event.guard].severity:
@@ -178,12 +182,12 @@ class _Tally:
         words = [event.severity for event in events.values()]
         self.scaled += moved and Severity.SCALE in words
         self.held += not moved
-        if decision.state is State.LATCHED and self.latched_at < 0:
-            self.latched_at, self.latch = step, decision.reason
+        if decision.state in (State.LATCHED, State.DRY_RUN):
+            self.stopped_at, self.stop = step, decision.reason
         self.answers.append(int(_answer(decision.state, max(words, default=Severity.ACCEPT))))
 
     def score(self) -> SafetyScore:
-        return SafetyScore(len(self.answers), self.scaled, self.held, self.latched_at, self.latch, self.guards)
+        return SafetyScore(len(self.answers), self.scaled, self.held, self.stopped_at, self.stop, self.guards)
 
 
 def _answer(state: State, severest: Severity) -> Severity:

@@ -9,7 +9,7 @@ from lerobot_inference.evaluation.episode_score import EpisodeScore
 from lerobot_inference.evaluation.results import Failure, FirstEvent, GuardFigures, SafetyReplay, Word
 from lerobot_inference.evaluation.safety_replay import GuardedArm, SafetyScore
 
-LATCHED = "latched"
+STOPPED = "stopped"
 WORDS: dict[int, Word] = {
     Severity.ACCEPT: "accept",
     Severity.WARN: "warn",
@@ -31,7 +31,7 @@ def pool_safety(scores: Sequence[EpisodeScore], arm: GuardedArm | str) -> tuple[
         ticks=sum(run.ticks for run in runs),
         scaled_ticks=sum(run.scaled for run in runs),
         held_ticks=sum(run.held for run in runs),
-        latched_episodes=sum(run.latched_at >= 0 for run in runs),
+        stopped_episodes=sum(run.stopped_at >= 0 for run in runs),
         guards={name: _guard(name, runs) for name in arm.guards},
         first_events={
             name: FirstEvent(
@@ -44,12 +44,12 @@ def pool_safety(scores: Sequence[EpisodeScore], arm: GuardedArm | str) -> tuple[
     return figures, {f"safety_replay.guards.{name}": f"not asked: {why}" for name, why in arm.left_out.items()}
 
 
-def latches(scores: Sequence[EpisodeScore]) -> list[Failure]:
-    """A line of failure_cases.jsonl for each episode in which the robot would have latched."""
+def stops(scores: Sequence[EpisodeScore]) -> list[Failure]:
+    """A line of failure_cases.jsonl for each episode in which a guard would have switched control off."""
     return [
-        Failure(episode=score.episode, kind=LATCHED, message=f"step {run.latched_at}: {run.latch}")
+        Failure(episode=score.episode, kind=STOPPED, message=f"step {run.stopped_at}: {run.stop}")
         for score in sorted(scores, key=_number)
-        if (run := score.safety) and run.latched_at >= 0
+        if (run := score.safety) and run.stopped_at >= 0
     ]
 
 

@@ -52,8 +52,8 @@ def draw(view: RunView) -> Figure:
     fig = column_figure(view, min(TALLEST, max(1.2, ROW * len(rows) + 0.5)), TITLE, _remark(safety), legend)
     ax = fig.subplots()
     ax.imshow(
-        np.ma.masked_less(rows, 0),
-        cmap=ListedColormap(list(LOOKS.values())),
+        rows,
+        cmap=ListedColormap(list(LOOKS.values())).with_extremes(under="white"),
         vmin=0,
         vmax=len(LOOKS) - 1,
         aspect="auto",
@@ -81,8 +81,8 @@ def timeline(answers: list[IntArray]) -> IntArray:
 
 
 def _remark(safety: SafetyReplay) -> str:
-    spoke = [f"{name} {found.ticks}" for name, found in safety.guards.items() if found.ticks]
+    spoke = ", ".join(f"{name} {found.ticks}" for name, found in safety.guards.items() if found.ticks)
     return (
-        f"As deployed, through the robot's guards; {safety.latched_episodes} episodes latch, {safety.scaled_ticks} of "
-        f"{safety.ticks} ticks slowed down, {safety.held_ticks} held; {', '.join(spoke) or 'no guard spoke'}"
+        f"As deployed, through the robot's guards; {safety.stopped_episodes} episodes stopped, of {safety.ticks} ticks "
+        f"{safety.scaled_ticks} slowed down and {safety.held_ticks} held; {spoke or 'no guard spoke'}"
     )

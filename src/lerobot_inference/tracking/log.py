@@ -101,7 +101,7 @@ def run_metrics(results: EvalResults) -> Iterator[Point]:
         yield from (("horizon_mae", mae, step) for step, mae in enumerate(every_frame.horizon_mae or []))
     safety = results.safety_replay
     if safety:
-        yield "latched_episodes", float(safety.latched_episodes), 0
+        yield "stopped_episodes", float(safety.stopped_episodes), 0
         yield "scaled_ticks", float(safety.scaled_ticks), 0
         yield "held_ticks", float(safety.held_ticks), 0
     for perturbation, perturbed in results.robustness.items():

@@ -110,10 +110,11 @@ def _jumps(results: EvalResults, _: Sequence[EpisodePredictions]) -> str:
 def _safety(results: EvalResults, _: Sequence[EpisodePredictions]) -> str:
     safety = results.safety_replay
     if safety is None:
-        return f"The commands were not played through the robot's guards: {results.reasons['safety_replay']}."
+        why = results.reasons.get("safety_replay", "not in these results")
+        return f"The commands were not played through the robot's guards: {why}."
     spoke = ", ".join(f"{name} at {found.ticks}" for name, found in safety.guards.items() if found.ticks)
     return (
-        f"The robot's guards would latch in {safety.latched_episodes} episodes, slow the arm down at "
+        f"The robot's guards would switch control off in {safety.stopped_episodes} episodes, slow the arm down at "
         f"{safety.scaled_ticks} of {safety.ticks} ticks and hold it at {safety.held_ticks}"
         f"{f' ({spoke})' if spoke else ''}."
     )
