@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pytest
 import rclpy
 import yaml
 from control_kit import guard_settings
@@ -29,7 +30,7 @@ from lerobot_inference.ros2.act_inference_node import COMMAND_TOPIC, LATCHED, ST
 from lerobot_inference.ros2.messages import seconds
 from lerobot_inference.sim.arm import JOINTS
 
-SCRIPTED_NODE = Path(__file__).parent / "ros2" / "scripted_node.py"
+SCRIPTED_NODE = Path(__file__).parent / "scripted_node.py"
 PATIENCE_S = 60.0
 AGES = {"joint_state_age": {"hold_s": 2.0, "latch_s": 4.0}, "image_age": {"hold_s": 2.0, "latch_s": 4.0}}
 """For what is not about ages: a machine that is busy with something else must not end the test."""
@@ -191,8 +192,13 @@ class CellProcess:
         """At the beginning of an episode, without options and faults."""
         if self.process is None or self.process.child.poll() is not None or self.options:
             return self.start()
+        return self.begin(0)
+
+    def begin(self, episode: int) -> Self:
+        """Begin an episode; faults end."""
+        assert set_parameter(self.wire, "sim_cell", "episode", episode).successful
         self.wire.call("/sim/reset", Trigger, Trigger.Request())
-        assert self.wire.next_report()["commands"] == 0
+        self.wire.wait(lambda: self.wire.report["episode"] == episode and not self.wire.report["commands"], "a reset")
         return self
 
     def end(self, ending: signal.Signals = signal.SIGTERM) -> None:
@@ -230,8 +236,8 @@ class NodeProcess:
         """Let a callback raise."""
         self.order.with_suffix(".crash").touch()
 
-    def start(self, guards: dict[str, Any] | None = None, **parameters: Any) -> Self:
-        """guards: changes to the UR10e's own, on top of ages that a busy machine keeps to."""
+    def start(self, guards: dict[str, Any] | None = None, *, as_shipped: bool = False, **parameters: Any) -> Self:
+        """guards: changes to the UR10e's own; by default ages that a busy machine keeps to. as_shipped: no script."""
         if not self.order.exists():
             self.say(MOVE)
         file = self.folder / "guards.yaml"
@@ -240,7 +246,8 @@ class NodeProcess:
         words = [word for name, value in given.items() for word in ("-p", f"{name}:={_yaml(value)}")]
         self.wire.statuses.clear()
         log = self.folder / "node.log"
-        self.process = launch([SCRIPTED_NODE, self.order, "--ros-args", *words], log)
+        program = ["-m", "lerobot_inference.ros2.act_inference_node"] if as_shipped else [SCRIPTED_NODE, self.order]
+        self.process = launch([*program, "--ros-args", *words], log)
         ended = self.process.child.poll
         self.wire.wait(lambda: ended() is not None or self.wire.status, "the node's first status")
         assert ended() is None, log.read_text()
@@ -254,8 +261,7 @@ class NodeProcess:
         return self.wire.call("/act_inference_node/set_control", SetBool, SetBool.Request(data=on))
 
     def set_parameter(self, name: str, value: Any) -> Any:
-        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
-        return self.wire.call("/act_inference_node/set_parameters", SetParameters, request).results[0]
+        return set_parameter(self.wire, "act_inference_node", name, value)
 
     def arm(self, runs_s: float = 0.5) -> Self:
         """Switch control on and wait until the arm has moved for a while."""
@@ -277,6 +283,11 @@ class NodeProcess:
         if self.process is None or self.process.child.poll() is not None:
             return 0 if self.process is None else self.process.child.returncode
         return self.process.end(ending)
+
+
+def set_parameter(wire: Wire, node: str, name: str, value: Any) -> Any:
+    request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+    return wire.call(f"/{node}/set_parameters", SetParameters, request).results[0]
 
 
 def _yaml(value: Any) -> str:
@@ -301,3 +312,12 @@ class Table:
 def joints(**moved: float) -> np.ndarray:
     """(6,) zeros but for the joints named."""
     return np.array([moved.get(name, 0.0) for name in JOINTS])
+
+
+def demo_policy() -> Path:
+    """DEMO_POLICY, or what `make demo` has left."""
+    made = sorted((Path(__file__).parents[1] / ".cache" / "demo").glob("*/reach-act"), key=os.path.getmtime)
+    given = os.environ.get("DEMO_POLICY")
+    if not given and not made:
+        pytest.skip("no demo policy: run make demo first")
+    return Path(given) if given else made[-1]

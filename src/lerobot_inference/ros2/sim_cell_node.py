@@ -143,16 +143,16 @@ class SimCellNode:
             self._live.time_s,
         )
         for report in self._joint_line.send(made.spoilt(self._faults, now_s), self._faults, now_s):
-            self._joints.publish(_joint_state(report))
+            self._joints.publish(joint_state_message(report))
         if self._gripper:
-            self._gripper.publish(_joint_state(JointReport((GRIPPER,), (0.4,), (0.0,), self._live.time_s)))
+            self._gripper.publish(joint_state_message(JointReport((GRIPPER,), (0.4,), (0.0,), self._live.time_s)))
 
     def _look(self) -> None:
         self._live.advance(self._now_s())
         made = Picture(self._cell.render(), self._live.time_s)
         now_s = self._now_s()
         for picture in self._image_line.send(made.spoilt(self._faults, now_s), self._faults, now_s):
-            self._image.publish(_image(picture))
+            self._image.publish(image_message(picture))
 
     def _report(self) -> None:
         report = self._live.report([fault.value for fault in self._faults.present(self._now_s())])
@@ -182,21 +182,23 @@ def serve(options: CellOptions, announce: Callable[[], None]) -> None:
         cell.close()
 
 
-def _head(message: Any, time_s: float, frame: str) -> None:
-    message.header.frame_id = frame
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(round(time_s * 1e9), 1_000_000_000)
-
-
-def _joint_state(report: JointReport) -> JointState:
+def joint_state_message(report: JointReport) -> JointState:
+    """As a sensor_msgs/JointState."""
     message = JointState(name=list(report.names), position=list(report.positions), velocity=list(report.velocities))
     _head(message, report.stamp_s, "base_link")
     return message
 
 
-def _image(picture: Picture) -> Image:
+def image_message(picture: Picture) -> Image:
+    """As a sensor_msgs/Image."""
     height, width, channels = picture.pixels.shape
     rows = np.pad(picture.pixels.reshape(height, width * channels), ((0, 0), (0, picture.padding)))
     message = Image(height=height, width=width, encoding=picture.encoding, step=rows.shape[1])
     _head(message, picture.stamp_s, "camera_color_optical_frame")
     message.data = array.array("B", rows.tobytes())  # anything else is checked byte by byte
     return message
+
+
+def _head(message: Any, time_s: float, frame: str) -> None:
+    message.header.frame_id = frame
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(round(time_s * 1e9), 1_000_000_000)

@@ -1,8 +1,8 @@
 """The node as it is, with an engine that says what a file tells it to: `python scripted_node.py ORDER --ros-args …`.
 
 ORDER is a JSON file that is read at each prediction. actions: rows of a chunk, one row stands for a whole chunk of it;
-relative: added to the joint state. seconds: how long the prediction takes. error: an EngineError; crash: any other.
-While there is a file ORDER.crash, the callback that takes joint states raises.
+without them the engine looks at the image and the state, as a policy does. seconds: how long the prediction takes.
+error: an EngineError; crash: any other. While there is a file ORDER.crash, the callback that takes joint states raises.
 """
 
 from __future__ import annotations
@@ -36,18 +36,23 @@ class ScriptedEngine:
     def warm_up(self) -> float:
         return 0.0
 
-    def predict(
-        self, _images: Mapping[str, UInt8Array], states: FloatArray, _environment: object = None
-    ) -> ActionChunk:
+    def predict(self, images: Mapping[str, UInt8Array], states: FloatArray, _environment: object = None) -> ActionChunk:
         order = json.loads(self.order.read_text())
         time.sleep(order.get("seconds", 0.0))
         if "error" in order:
             raise EngineError(order["error"])
         if "crash" in order:
             raise RuntimeError(order["crash"])
-        rows = np.array(order["actions"], np.float32)
-        chunk = np.tile(rows, (CHUNK, 1)) if len(rows) == 1 else rows
-        return ActionChunk((chunk + states[:, None] if order.get("relative") else chunk[None]).astype(np.float32))
+        rows = np.array(order["actions"], np.float32) if "actions" in order else looking(images, states)
+        return ActionChunk((np.tile(rows, (CHUNK, 1)) if len(rows) == 1 else rows)[None])
+
+
+def looking(images: Mapping[str, UInt8Array], states: FloatArray) -> FloatArray:
+    """(CHUNK, 6) small steps, others for every image and every state."""
+    (image,) = images.values()
+    seen = image.reshape(6, -1).mean(axis=1) / 255 - 0.5
+    said = seen + np.sin(10 * states[0] + np.arange(CHUNK)[:, None])
+    return (0.002 * said).astype(np.float32)
 
 
 class CrashingNode(act_inference_node.InferenceNode):
