@@ -54,6 +54,19 @@ def test_positions_are_smooth_over_a_border_between_chunks_that_disagree(mode: A
     assert after[FADE_TICKS:] == pytest.approx(second[3 + FADE_TICKS : 15], abs=1e-6)
 
 
+@given(old=st.floats(-0.02, 0.02), new=st.floats(-0.02, 0.02), late=st.integers(1, 6))
+def test_a_step_never_changes_by_more_than_a_fifth_of_what_two_chunks_disagree_by(
+    old: float, new: float, late: int
+) -> None:
+    schedule = PrefetchSchedule(10, ActionMode.DELTA, lead=late)
+    schedule.add_chunk(np.full((30, 1), old, np.float32))
+    before = play(schedule, 10)
+    schedule.add_chunk(np.full((30, 1), new, np.float32), late)
+    steps = np.concatenate([before, play(schedule, 20)])
+    assert np.abs(np.diff(steps, axis=0)).max() <= abs(old - new) / FADE_TICKS + 1e-6
+    assert steps[10 + FADE_TICKS :] == pytest.approx(new)
+
+
 def test_a_chunk_that_comes_late_finds_the_rest_of_the_one_before_it_played() -> None:
     schedule = PrefetchSchedule(4, ActionMode.DELTA, lead=1)
     schedule.add_chunk(wave(0, 8))

@@ -15,9 +15,9 @@ class PrefetchSchedule:
     """Ask for the next chunk `lead` actions before `n_action_steps` of this one are used up, and play on meanwhile.
 
     The new chunk takes over at the action that is due when it arrives, not at its first: what it says of ticks that
-    have passed is skipped. Chunks disagree, so how far and how fast the arm has been going differently is cancelled at
-    that moment and fades out over FADE_TICKS: the joint positions asked for are C1. Where the next chunk comes late,
-    the rest of the present one is played.
+    have passed is skipped. Chunks disagree, so where (absolute) and how fast the arm has been going differently is
+    cancelled at that moment and fades out over FADE_TICKS: the joint positions asked for are C1. Where the next chunk
+    comes late, the rest of the present one is played.
     """
 
     def __init__(self, n_action_steps: int, mode: ActionMode, lead: int) -> None:
@@ -84,11 +84,10 @@ class PrefetchSchedule:
         both = min(2, len(old), len(new))
         otherwise = old[:both] - new[:both]
         if self._mode is ActionMode.DELTA:  # an action is how fast; where from is the last command, whatever it is
-            offset, speed = np.zeros_like(coming[0]), otherwise[0]
+            left = np.linspace(1, 0, FADE_TICKS + 1, dtype=np.float32)[:, None] * otherwise[0]
         else:
-            offset, speed = otherwise[0], otherwise[-1] - otherwise[0]
-        correction = fade(offset, speed)[: len(coming) + 1]
-        added = np.diff(correction, axis=0) if self._mode is ActionMode.DELTA else correction[1:]
+            left = fade(otherwise[0], otherwise[-1] - otherwise[0])
+        added = left[1 : len(coming) + 1]
         handed = coming.copy()
         handed[: len(added)] += added
         return handed

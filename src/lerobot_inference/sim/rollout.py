@@ -38,7 +38,8 @@ class RolloutRun(BaseModel):
     """One run. The distances are metres between the tool's tip and the goal, at the start and at the end.
 
     border_jump, interior_jump: mean over the joints of the largest change of the commanded step (radians a tick) where
-    a chunk hands over, and elsewhere. held_ticks: at which the arm stood still for want of an action or by a guard.
+    a chunk ends or the next takes over, and elsewhere. held_ticks: at which the arm stood still for want of an action
+    or by a guard.
     """
 
     episode: int
@@ -183,10 +184,14 @@ def _distance(cell: Cell, scene: Scene) -> float:
 
 
 def _jumps(decisions: Sequence[Decision]) -> tuple[float, float]:
-    """The largest change of step at a chunk's border and inside chunks, mean over joints, radians a tick."""
+    """The largest change of step at a chunk's border and inside chunks, mean over joints, radians a tick.
+
+    Where an arm comes to a halt for want of the next chunk is a border as well.
+    """
     steps = np.diff([decision.command for decision in decisions], axis=0)
     change = np.abs(np.diff(steps, axis=0))
     chunks = np.array([decision.chunk for decision in decisions])
-    border = np.diff(chunks)[1:] > 0
+    held = np.array([decision.state is not State.RUNNING for decision in decisions])
+    border = (np.diff(chunks)[1:] > 0) | held[2:]
     largest = [change[which].max(axis=0, initial=0.0).mean() for which in (border, ~border)]
     return float(largest[0]), float(largest[1])
