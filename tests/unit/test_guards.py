@@ -86,10 +86,11 @@ def test_a_nan_from_the_policy_latches_and_is_never_sent() -> None:
     assert np.isfinite(held_at(bench)).all()
 
 
-def test_a_chunk_for_another_arm_latches() -> None:
+@pytest.mark.parametrize("shape", [(10, 6, 1), (10, 5), (10, 7), (0, 6), (6,)])
+def test_a_chunk_for_another_arm_latches(shape: tuple[int, ...]) -> None:
     predictor = ScriptedPredictor(steady(SLOW))
     bench = running(predictor)
-    predictor.say = lambda _: np.zeros((10, 6, 1), np.float32)
+    predictor.say = lambda _: np.zeros(shape, np.float32)
     assert seconds_to(bench, State.LATCHED) <= 10 * PERIOD_S
     assert "shape" in bench.log[-1].reason
 

@@ -149,10 +149,12 @@ class Controller:
             self._failed += 1
             return Outcome(Severity.WARN, (GuardEvent("inference_error", Severity.WARN, answer.error),))
         self._failed = 0
-        chunk, late = answer.actions * self._signs, self._given - self._asked_at
         if not self.armed:  # nothing was executed: the arm is where it was
             self._anchor()
-        first = to_target(chunk[min(late, len(chunk) - 1)], self._command, self.settings.action_mode)
+        chunk, late, first = answer.actions, self._given - self._asked_at, self._command
+        if chunk.ndim == 2 and len(chunk) and chunk.shape[1] == len(self._signs):  # else a guard says what it is
+            chunk = chunk * self._signs
+            first = to_target(chunk[min(late, len(chunk) - 1)], self._command, self.settings.action_mode)
         outcome = self.guards.chunk(chunk, first, self._situation(now_s))
         if outcome.severity < Severity.REJECT:
             self._rejected = 0 if self._clean else self._rejected
