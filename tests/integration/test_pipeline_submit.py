@@ -220,7 +220,7 @@ def test_a_build_context_whose_wheel_was_not_made_is_refused(pipeline: Path) -> 
             read_content(pipeline, {})
     finally:
         wheel.rename(context / WHEEL)
-    assert raised.value.hint == "`make images` writes them"
+    assert raised.value.hint == "`make image-contexts` writes them"
 
 
 def test_outputs_that_the_pipeline_does_not_have_are_no_download(azure: Azure, submit: Submit, pipeline: Path) -> None:
