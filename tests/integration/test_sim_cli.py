@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -63,3 +64,11 @@ def test_an_impossible_image_size_is_a_usage_error(tmp_path: Path, size: str) ->
     assert done.returncode == 2
     assert "is not height x width" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("rclpy") is not None, reason="here it would run until Ctrl-C")
+def test_serve_says_which_extra_it_needs() -> None:
+    done = sim("serve")
+    assert done.returncode == 2
+    assert "rclpy is not installed" in done.stderr
+    assert "lerobot-inference[ros2]" in done.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,22 @@ else:
 
     @pytest.fixture(scope="session", autouse=True)
     def _shared_memory() -> Iterator[None]:
-        """Processes that are killed leave their segments; nothing of these tests stays."""
-        there = set(Path("/dev/shm").glob("*fastrtps_*"))
+        """Processes that are killed leave their segments: what came with these tests and no process has open goes."""
+        there = segments()
         yield
-        for left in set(Path("/dev/shm").glob("*fastrtps_*")) - there:
+        for left in segments() - there - in_use():
             left.unlink(missing_ok=True)
+
+    def segments() -> set[Path]:
+        return set(Path("/dev/shm").glob("*fastrtps_*"))
+
+    def in_use() -> set[Path]:
+        mapped: set[Path] = set()
+        for process in Path("/proc").glob("[0-9]*/maps"):
+            with suppress(OSError):  # it has ended
+                lines = process.read_text().splitlines()
+                mapped |= {Path(line.split(maxsplit=5)[5]) for line in lines if "/dev/shm/" in line}
+        return mapped
 
     @pytest.fixture(scope="session")
     def wire() -> Iterator[Wire]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from ros_kit import AGES, MOVE, STILL, CellProcess, NodeProcess, Table, Wire, joints
+from ros_kit import AGES, MOVE, CellProcess, NodeProcess, Table, Wire, joints
 
 pytestmark = pytest.mark.usefixtures("cell")
 
@@ -26,7 +26,7 @@ def everything_sent_is_sound(wire: Wire, cell_report: dict) -> None:
 
 def test_a_nan_from_the_policy_latches_and_is_never_sent(wire: Wire, node: NodeProcess) -> None:
     node.start().arm()
-    node.say([[math.nan, *STILL[0][1:]]])
+    node.say([joints(elbow_joint=math.nan).tolist()])
     assert "NaN" in wire.wait_for_state("latched")["reason"]
     assert wire.commands[-1].is_hold
     assert wire.listen(0.5) == []
@@ -36,7 +36,7 @@ def test_a_nan_from_the_policy_latches_and_is_never_sent(wire: Wire, node: NodeP
 def test_a_policy_that_fails_to_answer_latches(wire: Wire, node: NodeProcess) -> None:
     node.start({**AGES, "queue_empty": {"latch_s": 9.0}}).arm()
     node.say(error="the network is out of memory")
-    assert "out of memory" in str(wire.wait_for_state("latched")) or "3 predictions" in wire.status["reason"]
+    assert "3 predictions in a row have failed" in wire.wait_for_state("latched")["reason"]
     everything_sent_is_sound(wire, wire.next_report())
 
 
@@ -101,9 +101,7 @@ def test_prefetch_hides_a_prediction_that_takes_several_periods(wire: Wire, node
     everything_sent_is_sound(wire, wire.next_report())
 
 
-def test_a_prediction_that_raises_what_no_one_foresaw_ends_in_a_latch_or_an_end_and_the_arm_is_at_rest(
-    wire: Wire, node: NodeProcess
-) -> None:
+def test_a_prediction_that_ends_in_a_mistake_leaves_the_arm_at_rest(wire: Wire, node: NodeProcess) -> None:
     node.start().arm()
     node.say(crash="a mistake in the engine")
     wire.wait_for_state("latched", "stopped")

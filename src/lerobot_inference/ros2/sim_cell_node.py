@@ -64,6 +64,7 @@ class SimCellNode:
         self._live = LiveCell(
             cell, options.seed, options.episode, self._now_s(), from_desired=not options.from_measured
         )
+        self._images = 0
         self._running: bool | None = None
         self._intruder: Any = None
         self._joints = node.create_publisher(JointState, "/joint_states", RELIABLE)
@@ -153,10 +154,15 @@ class SimCellNode:
         now_s = self._now_s()
         for picture in self._image_line.send(made.spoilt(self._faults, now_s), self._faults, now_s):
             self._image.publish(image_message(picture))
+            self._images += 1
 
     def _report(self) -> None:
         report = self._live.report([fault.value for fault in self._faults.present(self._now_s())])
-        sent = {"joints_s": self._joint_line.fresh_s, "image_s": self._image_line.fresh_s}
+        sent = {
+            "joints_s": self._joint_line.fresh_s,
+            "image_s": self._image_line.fresh_s,
+            "images": self._images,
+        }
         self._reports.publish(String(data=report.model_copy(update=sent).model_dump_json()))
         self._speed.publish(Float64(data=100.0 * self._live.speed_scaling))
 

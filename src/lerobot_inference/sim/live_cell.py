@@ -32,7 +32,7 @@ class CellReport(BaseModel):
     speed: of the fastest joint now; top_speed: of each joint; top_tool_speed: of the tool's tip.
     limits_exceeded: how often a joint was faster than the robot allows, or out of its range, by name.
     lost_s: for how long the cell could not keep up with the clock and stood still.
-    joints_s, image_s: stamps of the newest messages sent in good order.
+    joints_s, image_s: stamps of the newest messages sent in good order; images: how many were sent.
     """
 
     time_s: float
@@ -52,6 +52,7 @@ class CellReport(BaseModel):
     lost_s: float
     joints_s: float = 0.0
     image_s: float = 0.0
+    images: int = 0
 
 
 @dataclass
