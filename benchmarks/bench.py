@@ -17,7 +17,18 @@ from episode import REPOSITORY
 
 from lerobot_inference.files import atomic_write
 
-SCRIPTS = ("chunk_latency", "precision", "cold_start", "every_frame", "evaluate_episode", "video_decode", "plots")
+SCRIPTS = (
+    "chunk_latency",
+    "precision",
+    "cold_start",
+    "every_frame",
+    "evaluate_episode",
+    "video_decode",
+    "plots",
+    "splicing",
+)
+ROS_SCRIPTS = ("node_ticks", "node_cpu", "node_start")
+ROS_PYTHON = REPOSITORY / ".venv-ros2/bin/python"
 README = REPOSITORY / "README.md"
 
 
@@ -26,17 +37,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="see that each one works; measures nothing")
     options = ["--quick"] if parser.parse_args().quick else []
-    failed = []
-    for script in SCRIPTS:
+    failed, pythons = [], dict.fromkeys(SCRIPTS, sys.executable)
+    if ROS_PYTHON.exists():
+        pythons |= dict.fromkeys(ROS_SCRIPTS, str(ROS_PYTHON))
+    else:
+        print(f"left out, as there is no {ROS_PYTHON} (make test-ros2 makes it): {', '.join(ROS_SCRIPTS)}")
+    for script, python in pythons.items():
         print(f"\n== benchmarks/{script}.py", flush=True)
         path = Path(__file__).with_name(f"{script}.py")
-        if subprocess.run([sys.executable, str(path), *options], check=False).returncode:
+        if subprocess.run([python, str(path), *options], check=False).returncode:
             failed.append(script)
     if failed:
         print(f"failed: {', '.join(failed)}; README.md is as it was", file=sys.stderr)
         return 1
     if not options:
-        content = table([Record.load(script) for script in SCRIPTS])
+        content = table([Record.load(script) for script in pythons])
         document = replace_table(README.read_text(encoding="utf-8"), content)
         with atomic_write(README) as file:
             file.write_text(document, encoding="utf-8")

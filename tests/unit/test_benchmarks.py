@@ -22,6 +22,8 @@ from claim import Claim, Record, Timing, replace_table, table, times
 from every_frame import Tally
 from flops import count_flops
 from machine import core_share, cores, describe
+from splicing import play, ways
+from ticks import Ticks
 from worker import Worker, workers
 
 from lerobot_inference.checkpoint import open_policy
@@ -157,3 +159,17 @@ def test_the_first_line_says_what_the_figures_depend_on() -> None:
 
 def test_a_thread_per_core_can_not_get_more_than_the_cores() -> None:
     assert 0 < core_share() <= 1.05
+
+
+def test_chunks_from_a_lagging_arm_spliced_as_they_come_yank_it_back_and_ours_do_not() -> None:
+    naive, aligned, ours = (play(schedule, 180) for schedule in ways().values())
+    assert naive.borders == aligned.borders == ours.borders > 10
+    assert naive.border_change > 5 * aligned.border_change > 20 * ours.border_change
+    assert ours.border <= ours.interior
+
+
+def test_a_gap_of_four_periods_is_three_missed_ticks() -> None:
+    ticks = Ticks(0.01, np.array([0.01, 0.011, 0.04, 0.009, 0.014]))
+    assert (ticks.missed, ticks.due, ticks.longest_ms) == (3, 8, pytest.approx(40))
+    assert ticks.jitter_ms(100) == pytest.approx(30)
+    assert ticks.jitter_ms(50) == pytest.approx(1)
