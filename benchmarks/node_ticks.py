@@ -20,7 +20,8 @@ from ticks import Ticks
 
 from lerobot_inference.types import TimeArray
 
-RATES_HZ = (30.0, 125.0)
+PROMISED_HZ = 30.0
+RATES_HZ = (PROMISED_HZ, 125.0)
 PERIODS = 10
 ROUNDS, SECONDS = 3, 60.0
 QUICK_SECONDS = 5.0
@@ -58,13 +59,16 @@ def claim(hz: float, found: Mapping[str, Ticks]) -> Claim:
         jitter = "".join(f"{ticks.jitter_ms(percent):>{width}.2f}" for percent, width in ((50, 15), (99, 8), (100, 8)))
         print(f"{way + f', {hz:g} Hz':<20}{ticks.due:>8}{ticks.missed:>8}{ticks.longest_ms:>16.1f}{jitter}")
     in_timer, ours = (found[way] for way in WAYS)
-    return Claim(
-        f"missed ticks at {hz:g} Hz while a chunk takes {PERIODS} periods: our node, against the network in the timer",
-        f"{ours.missed} of {ours.due} against {in_timer.missed} of {in_timer.due}; jitter p99 "
-        f"{ours.jitter_ms(99):.1f} ms against {in_timer.jitter_ms(99):.1f}",
-        "no missed tick, jitter p99 < 5 ms",
-        ours.missed == 0 and ours.jitter_ms(99) < 5,
+    what = (
+        f"missed ticks at {hz:g} Hz while a chunk takes {PERIODS} periods: our node, against the network in the timer"
     )
+    figure = (
+        f"{ours.missed} of {ours.due} against {in_timer.missed} of {in_timer.due}; jitter p99 "
+        f"{ours.jitter_ms(99):.1f} ms against {in_timer.jitter_ms(99):.1f}"
+    )
+    if hz != PROMISED_HZ:
+        return Claim(what, figure)
+    return Claim(what, figure, "no missed tick, jitter p99 < 5 ms", ours.missed == 0 and ours.jitter_ms(99) < 5)
 
 
 if __name__ == "__main__":

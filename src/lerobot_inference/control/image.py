@@ -9,14 +9,15 @@ import numpy as np
 from lerobot_inference.errors import InputError
 from lerobot_inference.types import ImageShape, UInt8Array
 
-CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0)}
+RGB, BGR = slice(0, 3), slice(2, None, -1)
+CHANNELS = {"rgb8": RGB, "bgr8": BGR, "rgba8": RGB, "bgra8": BGR}
 """Encoding -> where red, green and blue are."""
 
 
 def read_image(
     data: Buffer, encoding: str, height: int, width: int, step: int, shape: ImageShape, *, crop: bool = False
 ) -> UInt8Array:
-    """(H, W, 3) uint8 RGB of `shape`, from rows of `step` bytes each.
+    """(H, W, 3) uint8 RGB of `shape`, from rows of `step` bytes each; `data` itself where that is what it holds.
 
     crop: make a picture of another size fit by scaling it with its aspect ratio kept and cropping what is over.
     Raises InputError, also for another size where crop is not asked for: a squeezed picture is another world.
@@ -36,7 +37,7 @@ def read_image(
             hint="set the camera to that size; resize:=crop scales and crops instead",
         )
     rows = found.reshape(height, step)[:, : width * channels].reshape(height, width, channels)
-    picture = rows[:, :, list(order)]
+    picture = rows[:, :, order]
     if (height, width) != (shape.height, shape.width):
         picture = _cropped(picture, shape)
     return np.ascontiguousarray(picture)

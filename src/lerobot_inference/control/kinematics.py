@@ -11,8 +11,10 @@ from lerobot_inference.types import FloatArray, TimeArray
 
 # Universal Robots' published parameters of the UR10e, metres and radians, one entry a joint.
 _D = (0.1807, 0.0, 0.0, 0.17415, 0.11985, 0.11655)
-_A = (0.0, -0.6127, -0.57155, 0.0, 0.0, 0.0)
+_A = np.array((0.0, -0.6127, -0.57155, 0.0, 0.0, 0.0))
 _ALPHA = (np.pi / 2, 0.0, 0.0, np.pi / 2, -np.pi / 2, 0.0)
+_COS_TWIST, _SIN_TWIST = np.cos(_ALPHA), np.sin(_ALPHA)
+_LOWER = np.stack([_SIN_TWIST, _COS_TWIST, _D], axis=1)
 
 _BASE_LINK = np.diag([-1.0, -1.0, 1.0])
 
@@ -22,24 +24,22 @@ def link_positions(joints: FloatArray | TimeArray, tool_length: float = 0.0) -> 
 
     joints: (6,) radians, base to tool. tool_length: metres from the flange along its z axis to the tip.
     """
+    positions = np.empty((7, 3))
     pose = np.eye(4)
-    positions = []
-    for angle, d, a, alpha in zip(np.asarray(joints, np.float64), _D, _A, _ALPHA, strict=True):
-        pose = pose @ _link(angle, d, a, alpha)
-        positions.append(pose[:3, 3])
-    positions.append(pose[:3, 3] + tool_length * pose[:3, 2])
-    points: TimeArray = np.stack(positions) @ _BASE_LINK
+    for index, link in enumerate(_links(np.asarray(joints, np.float64))):
+        pose = pose @ link
+        positions[index] = pose[:3, 3]
+    positions[6] = pose[:3, 3] + tool_length * pose[:3, 2]
+    points: TimeArray = positions @ _BASE_LINK
     return points
 
 
-def _link(angle: float, d: float, a: float, alpha: float) -> TimeArray:
-    """(4, 4) the pose of a joint's frame in the one before it (Denavit and Hartenberg 1955)."""
-    cos, sin, cos_twist, sin_twist = np.cos(angle), np.sin(angle), np.cos(alpha), np.sin(alpha)
-    return np.array(
-        [
-            [cos, -sin * cos_twist, sin * sin_twist, a * cos],
-            [sin, cos * cos_twist, -cos * sin_twist, a * sin],
-            [0.0, sin_twist, cos_twist, d],
-            [0.0, 0.0, 0.0, 1.0],
-        ]
-    )
+def _links(angles: TimeArray) -> TimeArray:
+    """(6, 4, 4) the pose of each joint's frame in the one before it (Denavit and Hartenberg 1955)."""
+    cos, sin = np.cos(angles), np.sin(angles)
+    links = np.zeros((6, 4, 4))
+    links[:, 0] = np.stack([cos, -sin * _COS_TWIST, sin * _SIN_TWIST, _A * cos], axis=1)
+    links[:, 1] = np.stack([sin, cos * _COS_TWIST, -cos * _SIN_TWIST, _A * sin], axis=1)
+    links[:, 2, 1:] = _LOWER
+    links[:, 3, 3] = 1.0
+    return links
