@@ -57,7 +57,7 @@ format: $(READY) ## rewrite the code in the house style
 docs: $(READY) ## write docs/reference/ again from the code
 	$(RUN) python docs/generate.py
 
-bench: $(READY) ## measure against lerobot and write README.md's table; QUICK=1 only tries each benchmark
+bench: $(READY) $(ROS2_READY) ## measure against lerobot and write README.md's table; QUICK=1 only tries each benchmark
 	@$(RUN) python benchmarks/bench.py $(if $(QUICK),--quick)
 
 image-contexts: $(READY) ## write what the images are built from, and build none: Azure ML builds them itself

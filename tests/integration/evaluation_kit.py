@@ -72,7 +72,16 @@ def require_equal(folder: Path, other: Path) -> None:
         assert found[name] == (other / name).read_bytes()
     for episode in one.per_episode:
         a, b = (EpisodePredictions.load(predictions_path(each, episode.episode)) for each in (folder, other))
-        for field in ("predicted", "ground_truth", "states", "timestamps", "frames", "chunk_starts", "horizon_mae", "safety"):
+        for field in (
+            "predicted",
+            "ground_truth",
+            "states",
+            "timestamps",
+            "frames",
+            "chunk_starts",
+            "horizon_mae",
+            "safety",
+        ):
             assert np.array_equal(getattr(a, field), getattr(b, field)), field
 
 

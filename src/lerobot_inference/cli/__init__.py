@@ -41,7 +41,9 @@ app.command()(gate.gate)
 app.command()(plot.plot)
 app.command()(register.register)
 app.command()(export.export)
-app.add_typer(pipeline.app, name="pipeline", help="Check a pipeline file, run it on this machine, or submit it to Azure ML.")
+app.add_typer(
+    pipeline.app, name="pipeline", help="Check a pipeline file, run it on this machine, or submit it to Azure ML."
+)
 app.add_typer(osmo.app, name="osmo", help="Run a pipeline file on OSMO.")
 app.add_typer(tracking.app, name="tracking", help="Log evaluations to MLflow.")
 app.add_typer(sim.app, name="sim", help="The simulated cell: record a dataset, train a policy, close the loop.")

@@ -24,7 +24,8 @@ EXTRAS = {
     "mlflow": ("mlflow",),
     "azure": ("azure.ai.ml", "azure.identity", "azure.storage.blob", "azureml.mlflow"),
     "docker": ("docker",),
-    "sim": ("mujoco", "compas_fab"),
+    "cell": ("mujoco", "compas_fab"),
+    "record": ("mcap",),
 }
 
 DEVICE_ADVICE = {
