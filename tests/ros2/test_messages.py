@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_kit import CellProcess, NodeProcess, Wire, joints
 from sensor_msgs.msg import Image
+
+from lerobot_inference.control.mcap_log import read_log
 
 PATIENT = {"joint_state_age": {"latch_s": 1.5}, "image_age": {"latch_s": 1.5}, "queue_empty": {"latch_s": 9.0}}
 """The age of what is missing is what ends it, and not that no chunk is predicted without it."""
@@ -85,16 +89,20 @@ def test_an_image_and_a_joint_state_of_two_moments_are_not_predicted_from(
 
 
 def test_a_gripper_on_the_topic_and_another_order_of_joints_change_nothing(
-    wire: Wire, cell: CellProcess, node: NodeProcess
+    wire: Wire, cell: CellProcess, node: NodeProcess, tmp_path: Path
 ) -> None:
     cell.start("--gripper", "--elbow-first")
     start = np.array(wire.next_report()["positions"])
     node.say([joints(wrist_3_joint=0.003).tolist()])
-    node.start().arm(runs_s=1.5)
+    node.start(record=tmp_path / "log.mcap").arm(runs_s=1.5)
     moved = np.array(wire.next_report()["positions"]) - start
     assert wire.status["dropped"] == {}
     assert moved[5] > 0.02
     assert np.abs(moved[:5]).max() < 0.002
+    assert node.end() == 0
+    names = [entry["names"] for kind, _, entry in read_log(tmp_path / "log.mcap") if kind == "joints"]
+    arm, gripper = (sum(len(found) == size for found in names) for size in (6, 1))
+    assert arm > 0.8 * gripper, "the gripper's messages push none of the arm's out"
 
 
 def test_images_of_full_size_arrive_with_the_profile_that_is_shipped(wire: Wire, cell: CellProcess) -> None:

@@ -40,6 +40,8 @@ from lerobot_inference.ros2.status import Ages, Clockwork, PolicyIdentity, Statu
 COMMAND_TOPIC = "/lerobot/joint_commands"
 STATUS_TOPIC = "/lerobot/status"
 SENSOR = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+# Deep enough that another device on the topic, a gripper, doesn't push the arm's own joint state out before it is read.
+JOINT_STATES = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -88,7 +90,7 @@ class InferenceNode:
 
     def _subscribe(self) -> None:
         create, parameters = self._node.create_subscription, self._parameters
-        create(JointState, parameters.joint_states_topic, self._see_joints, SENSOR)
+        create(JointState, parameters.joint_states_topic, self._see_joints, JOINT_STATES)
         create(Image, parameters.camera_topic, self._see_image, SENSOR)
         if parameters.program_running_topic:
             create(Bool, parameters.program_running_topic, self._see_program, LATCHED)
