@@ -68,7 +68,10 @@ def _commands(command: Any, path: tuple[str, ...]) -> str:
 
 def _row(option: Any) -> str:
     default = getattr(option.default, "value", option.default)
-    shown = "(required)" if option.required else "" if default is None else f"`{default}`"
+    if isinstance(option.show_default, str):
+        shown = option.show_default
+    else:
+        shown = "(required)" if option.required else "" if default is None else f"`{default}`"
     return f"| `{option.opts[0]}` | {shown} | {option.help} |"
 
 

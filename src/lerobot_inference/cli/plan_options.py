@@ -35,7 +35,9 @@ ProtocolOption = Annotated[Protocols, typer.Option(help="as-deployed alone, or e
 StrideOption = Annotated[int, typer.Option(min=1, help="every-frame: predict from each N-th frame.")]
 BatchSizeOption = Annotated[int, typer.Option(min=1, help="every-frame: frames in one forward pass.")]
 ActionModeOption = Annotated[ActionModeChoice, typer.Option(help="What an action means.")]
-GuardsOption = Annotated[Path, typer.Option(help="Guards file of the arm, for the safety replay.")]
+GuardsOption = Annotated[
+    Path, typer.Option(help="Guards file of the arm, for the safety replay.", show_default="the UR10e's")
+]
 PerturbOption = Annotated[
     str | None, typer.Option(help=f"Conditions under which all is replayed as deployed once more: {EXAMPLES}.")
 ]

@@ -103,7 +103,7 @@ def rollout(
         ScheduleName, typer.Option(help="How chunks become actions; policy: as it was saved.")
     ] = ScheduleName.POLICY,
     latency: Annotated[int, typer.Option(min=0, help="Control periods that a prediction takes.")] = 0,
-    guards: Annotated[Path, typer.Option(help="Guards file of the arm.")] = UR10E,
+    guards: Annotated[Path, typer.Option(help="Guards file of the arm.", show_default="the UR10e's")] = UR10E,
     engine: EngineOption = AUTO,
     device: DeviceOption = "cpu",
     json: JsonOption = False,
