@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from control_kit import HZ, IMAGE, JOINTS, PERIOD_S, ScriptedPredictor, guard_settings
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lerobot_inference.control import Controller, ControlSettings, Guards, ScheduleName, State, choose_schedule
@@ -123,6 +123,8 @@ def cell() -> Iterator[Cell]:
     made.close()
 
 
+# a slider that was at zero springs back
+@example([(0.0, FaultRequest(fault=Fault.SPEED_ZERO, seconds=1.0, by=0.0))], ScheduleName.QUEUE)
 @settings(
     max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lerobot_inference.control.prefetch import FADE_TICKS, PrefetchSchedule, fade
-from lerobot_inference.control.trajectory import braking, move, rest
+from lerobot_inference.control.trajectory import braking, catch_up, move, rest
 from lerobot_inference.errors import UsageError
 from lerobot_inference.types import ActionMode, FloatArray
 
@@ -122,3 +122,30 @@ def test_a_hold_is_where_the_arm_was_told_to_be() -> None:
     assert held.positions.tolist() == [[1.0, 2.0]]
     assert held.velocities.tolist() == [[0.0, 0.0]]
     assert held.times_s.tolist() == pytest.approx([0.06])
+
+
+def test_a_hold_gives_an_arm_that_was_kept_from_moving_time_to_come() -> None:
+    command, still = np.array([1.0, 2.0], np.float32), np.zeros(2, np.float32)
+    behind = catch_up(command, still, np.array([1.0, 1.9], np.float32))
+    assert behind == pytest.approx(0.2, rel=1e-5)
+    assert rest(command, 0.02, behind).times_s.tolist() == pytest.approx([0.22], rel=1e-5)
+
+
+def test_an_arm_that_only_lags_is_given_no_more_time() -> None:
+    command, moving = np.array([1.0, 2.0], np.float32), np.array([0.0, -1.0], np.float32)
+    assert catch_up(command, moving, command - 0.034 * moving) == 0.0
+
+
+@given(behind=st.floats(0.0, 0.2), speed=st.floats(0.0, 0.5), hz=st.sampled_from([30, 125]))
+def test_an_arm_that_was_kept_from_moving_comes_back_calmly(behind: float, speed: float, hz: int) -> None:
+    """From rest where it is, through the first point: a cubic is half as fast again as on average at most."""
+    from scipy.interpolate import CubicHermiteSpline
+
+    period = 1 / hz
+    at, velocity = np.array([behind]), np.array([speed])
+    target = at + velocity * period
+    command = move(at, target[None], target + 0.1 * velocity, 0.1, period, catch_up(at, velocity, np.zeros(1)))
+    times = np.append(0.0, command.times_s[:1])
+    curve = CubicHermiteSpline(times, [0.0, target[0]], [0.0, speed])
+    lag = 0.05 * speed / period
+    assert np.abs(curve(np.linspace(0, times[-1], 500), 1)).max() <= 1.5 * (speed + 0.5 + lag) + 1e-6

@@ -17,7 +17,7 @@ from lerobot_inference.control.guards import GuardEvent, Guards, Outcome, Severi
 from lerobot_inference.control.predictor import Predictor
 from lerobot_inference.control.schedule import Schedule
 from lerobot_inference.control.senses import Senses
-from lerobot_inference.control.trajectory import Trajectory, braking, move, rest
+from lerobot_inference.control.trajectory import Trajectory, braking, catch_up, move, rest
 from lerobot_inference.types import FloatArray
 
 SKEW_S = 0.05
@@ -198,7 +198,8 @@ class Controller:
         stop = targets[-1] + further
         if self._preview(targets, stop, situation, at_rest=True) is None:
             stop = targets[-1]
-        return move(before, np.stack(targets[1:]), stop, seconds, period)
+        behind = catch_up(before, self._velocity, situation.measured)
+        return move(before, np.stack(targets[1:]), stop, seconds, period, behind)
 
     def _preview(
         self, path: list[FloatArray], target: FloatArray, situation: Situation, *, at_rest: bool = False
@@ -260,7 +261,8 @@ class Controller:
         self._velocity = np.zeros_like(self._velocity)
 
     def _hold(self) -> Trajectory:
-        return rest(self._command, self.settings.period_s)
+        behind = catch_up(self._command, self._velocity, self.senses.seen[0])
+        return rest(self._command, self.settings.period_s, behind)
 
     def _situation(self, now_s: float) -> Situation:
         def since(begin: float | None) -> float:
