@@ -1,9 +1,10 @@
-"""What pictures of an evaluation cost, beside the evaluation itself.
+"""What the report of an evaluation costs, beside the evaluation itself.
 
     .venv/bin/python benchmarks/plots.py [--quick]
 
 100 episodes: the demo's ten, ten times over, evaluated by its policy under both protocols as `evaluate` does by
-default, then drawn as `plot` does. Neither counts Python's start; starting engines and drawing processes counts.
+default, then drawn and written as a page as `plot` does without a dataset. Neither counts Python's start; starting
+engines and drawing processes counts.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from lerobot_inference.engine import EngineChoice
 from lerobot_inference.engine.base import available_cores
 from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.evaluation.predictions import predictions_path
-from lerobot_inference.evaluation.results_folder import load_results, save_results
+from lerobot_inference.evaluation.results_folder import load_results, save_failures, save_results
 from lerobot_inference.evaluation.workers import evaluate_with_workers
-from lerobot_inference.report import render_plots
 from lerobot_inference.report.drawing import Drawing
+from lerobot_inference.report.page import write_report
 
 TIMES_OVER, QUICK_TIMES_OVER = 10, 2
 ROUNDS = 3
@@ -36,7 +37,7 @@ HIGHEST_SHARE = 0.5
 
 
 def measure(quick: bool) -> Iterable[Claim]:
-    """Evaluate and draw in turns; print, and claim the share of drawing."""
+    """Evaluate and report in turns; print, and claim the report's share."""
     recorded, trained = demo()
     dataset, policy = Dataset.open(recorded), Checkpoint.open(trained)
     once = EvaluationPlan.make(policy, dataset)
@@ -50,7 +51,7 @@ def measure(quick: bool) -> Iterable[Claim]:
         for _ in range(1 if quick else ROUNDS):
             target = Path(scratch, "evaluated")
             evaluating.append(seconds(lambda: evaluate_with_workers(policy, dataset, choice, target, plan)))  # noqa: B023
-            drawing.append(seconds(lambda: render_plots(many, report)))
+            drawing.append(seconds(lambda: write_report(many, report)))
             alone.append(seconds(lambda: in_one_process(few, report)) / len(once.episodes))
         pictures = len(list((report / "plots").rglob("*.png")))
         of_an_episode = len(list((report / "plots" / "episode_000").iterdir()))
@@ -58,11 +59,11 @@ def measure(quick: bool) -> Iterable[Claim]:
     share = draw_s / (draw_s + evaluate_s)
     print(f"\n{len(plan.episodes)} episodes, median of {len(drawing)}")
     print(f"evaluate, both protocols      {evaluate_s:>8.2f} s")
-    print(f"plot, {pictures} pictures            {draw_s:>8.2f} s   {share:.0%} of both")
+    print(f"plot, {pictures} pictures, a page    {draw_s:>8.2f} s   {share:.0%} of both")
     print(f"plots a second, {available_cores()} cores       {pictures / draw_s:>8.2f}")
     print(f"plots a second, one process   {of_an_episode / alone_s:>8.2f}   (an episode's, once matplotlib is there)")
     yield Claim(
-        f"{pictures} pictures of {len(plan.episodes)} episodes, beside evaluating them with the demo's policy",
+        f"{pictures} pictures and the page of {len(plan.episodes)} episodes, beside the demo policy's evaluation",
         f"{pictures / draw_s:.1f} pictures a second; {share:.0%} of evaluate and plot together",
         f"<= {HIGHEST_SHARE:.0%}",
         share <= HIGHEST_SHARE,
@@ -78,6 +79,7 @@ def repeat(folder: Path, output: Path, episodes: int) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(predictions_path(folder, episode.episode), copy)
     renumbered = [episode.model_copy(update={"episode": number}) for number, episode in enumerate(ours)]
+    save_failures([], output)
     save_results(results.model_copy(update={"per_episode": renumbered, "episodes_evaluated": episodes}), output)
 
 
