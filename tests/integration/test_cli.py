@@ -131,18 +131,19 @@ def test_every_command_has_help_that_says_what_it_does() -> None:
         assert run(command, "--help").returncode == 0
 
 
+@pytest.mark.parametrize(("module", "extra"), [("torch", "lerobot"), ("pyarrow", "dataset"), ("av", "dataset")])
 def test_a_missing_extra_is_named_with_how_to_install_it(
-    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path, module: str, extra: str
 ) -> None:
-    """Torch hidden from the process, as on a machine where only the core is installed."""
-    blocker = "import sys; sys.modules['torch'] = None; from lerobot_inference.cli import main; main(sys.argv[1:])"
+    """A module hidden from the process, as on a machine where only the core is installed."""
+    blocker = f"import sys; sys.modules['{module}'] = None; from lerobot_inference.cli import main; main(sys.argv[1:])"
     arguments = ["evaluate", "--policy", checkpoint, "--dataset", dataset_folder, "--output", tmp_path / "results"]
     result = subprocess.run(
         [sys.executable, "-c", blocker, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode == 2
-    assert "torch is not installed" in result.stderr
-    assert "pip install 'lerobot-inference[lerobot]'" in result.stderr
+    assert f"{module} is not installed" in result.stderr
+    assert f"pip install 'lerobot-inference[{extra}]'" in result.stderr
 
 
 def test_square_brackets_in_a_message_are_printed_as_they_are(tmp_path: Path) -> None:

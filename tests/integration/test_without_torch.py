@@ -37,10 +37,10 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """bin/ of an environment with the locked packages of two extras: what an evaluation needs."""
+    """bin/ of an environment with the locked packages of three extras: what an evaluation needs."""
     environment = tmp_path_factory.mktemp("without-torch") / "venv"
     # Offline: everything is in uv's cache, from which the environment that runs this test was made.
-    extras = ("--extra", "openvino", "--extra", "onnxruntime")
+    extras = ("--extra", "dataset", "--extra", "openvino", "--extra", "onnxruntime")
     made = run(
         *(UV, "sync", "--locked", "--offline", "--no-default-groups", *extras), UV_PROJECT_ENVIRONMENT=str(environment)
     )

@@ -16,6 +16,7 @@ from lerobot_inference.cli.console import console, print_json
 from lerobot_inference.errors import UsageError
 
 EXTRAS = {
+    "dataset": ("av", "pyarrow"),
     "openvino": ("onnx", "openvino"),
     "onnxruntime": ("onnx", "onnxruntime"),
     "lerobot": ("lerobot", "torch"),

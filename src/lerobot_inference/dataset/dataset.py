@@ -21,7 +21,7 @@ from lerobot_inference.dataset.metadata import (
     read_statistics,
 )
 from lerobot_inference.dataset.tables import INCOMPLETE
-from lerobot_inference.errors import DatasetError
+from lerobot_inference.errors import DatasetError, require
 from lerobot_inference.files import sha256_file
 from lerobot_inference.types import ACTION, STATE, ImageShape
 
@@ -47,8 +47,11 @@ class Dataset:
     def open(cls, root: Path) -> Dataset:
         """Read the metadata; tables and videos are read by episode.
 
-        Raises DatasetError when the folder is no LeRobot v3.0 dataset with a state, actions, a camera and episodes.
+        Raises UsageError without what reads tables and videos, DatasetError when the folder is no LeRobot v3.0
+        dataset with a state, actions, a camera and episodes.
         """
+        for module in ("pyarrow", "av"):
+            require(module, "dataset")
         info = read_info(root)
         state_dim, action_dim = (_dimension(root, info, name) for name in (STATE, ACTION))
         if not info.cameras:

@@ -6,10 +6,9 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from lerobot_inference.dataset.metadata import EpisodeEntry
 from lerobot_inference.dataset.prefetch import prefetch
@@ -18,6 +17,10 @@ from lerobot_inference.dataset.tables import INCOMPLETE, read_table, vectors
 from lerobot_inference.dataset.video import read_frames
 from lerobot_inference.errors import DatasetError
 from lerobot_inference.types import ACTION, STATE, FloatArray, ImageShape, TimeArray, UInt8Array
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
 PREFETCHED_FRAMES = 8
 
@@ -108,6 +111,8 @@ class Episode:
 
 def _select(entry: EpisodeEntry) -> tuple[pa.Table, pc.Expression]:
     """The episode's rows and the filter that finds them: by episode_index, or else by the rows its metadata names."""
+    import pyarrow.compute as pc
+
     columns = [STATE, ACTION, "timestamp", "frame_index", "episode_index", "index"]
     first, end = entry.rows
     by_episode = pc.field("episode_index") == entry.index

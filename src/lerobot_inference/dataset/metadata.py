@@ -11,17 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from lerobot_inference.dataset.features import Feature
 from lerobot_inference.dataset.tables import INCOMPLETE, read_table
 from lerobot_inference.errors import DatasetError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 INFO_FILE = "meta/info.json"
 STATS_FILE = "meta/stats.json"
@@ -167,6 +168,9 @@ def _episode_rows(folder: Path, videos: Sequence[str]) -> list[dict[str, Any]]:
 
 def _problem(name: str, column: pa.ChunkedArray) -> str | None:
     """What is wrong with a column of meta/episodes; None when nothing is."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if column.null_count:
         return "empty for an episode"
     whole = pa.types.is_integer(column.type)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from lerobot_inference.dataset.tables import read_cells, read_table
 from lerobot_inference.errors import DatasetError
 from lerobot_inference.types import ImageShape, UInt8Array
+
+if TYPE_CHECKING:
+    import pyarrow.compute as pc
 
 
 def read_stills(
@@ -23,6 +24,9 @@ def read_stills(
 
     Raises DatasetError naming the file and the frame that can't be read.
     """
+    import av
+    import pyarrow.compute as pc
+
     cells = read_cells(file, camera, _places(file, rows & pc.field("frame_index").isin(list(numbers))))
     for number, cell in zip(numbers, cells, strict=True):
         data = cell.as_py()["bytes"]
@@ -41,6 +45,8 @@ def read_stills(
 
 def _places(file: Path, rows: pc.Expression) -> list[int]:
     """Where in the file, counted in rows from 0, the filter finds something."""
+    import pyarrow as pa
+
     table = read_table(file, ["episode_index", "frame_index", "index"])
     numbered = table.append_column("row", pa.array(range(table.num_rows)))
     places: list[int] = numbered.filter(rows)["row"].to_pylist()

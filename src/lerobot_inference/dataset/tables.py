@@ -6,14 +6,17 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lerobot_inference.errors import DatasetError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
 INCOMPLETE = "the download or recording may be incomplete: fetch the dataset again"
 ROWS_AT_ONCE = 8
@@ -25,6 +28,8 @@ def read_table(path: Path, columns: Sequence[str], rows: pc.Expression | None = 
 
     Raises DatasetError when the file is missing or damaged, or lacks a column.
     """
+    import pyarrow.parquet as pq
+
     with _open(path, columns):
         return pq.read_table(path, columns=list(columns), filters=rows, partitioning=None)
 
@@ -50,6 +55,9 @@ def read_cells(path: Path, column: str, rows: Sequence[int]) -> Generator[pa.Sca
 @contextmanager
 def _open(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
     """Raise DatasetError when the file is missing or damaged (also while it is read), or lacks a column."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
             missing = [name for name in columns if name not in file.schema_arrow.names]
@@ -67,6 +75,8 @@ def vectors(table: pa.Table, name: str, size: int, where: str) -> NDArray[np.flo
 
     Raises DatasetError, beginning with `where`, when a row has another size or holds a null, NaN or infinity.
     """
+    import pyarrow as pa
+
     column = table[name].combine_chunks()
     while pa.types.is_nested(column.type):
         column = column.flatten()

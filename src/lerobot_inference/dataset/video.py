@@ -7,16 +7,18 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from lerobot_inference.dataset.metadata import VideoSpan
 from lerobot_inference.errors import DatasetError
 from lerobot_inference.types import ImageShape, UInt8Array
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ def read_frames(
     A picture belongs to a time when it is the nearest and less than half a frame period away.
     Raises DatasetError naming the file and the frame that can't be read.
     """
+    import av
+
     done = 0
     try:
         with av.open(str(span.file)) as container:
@@ -102,6 +106,8 @@ def _decode_from(
     container: InputContainer, stream: VideoStream, from_s: float, fps: float
 ) -> Iterator[tuple[float, VideoFrame]]:
     """Pictures with their presentation times, from the keyframe at or before `from_s` to the end."""
+    import av
+
     for frames_back in (0.5, REORDERED_FRAMES):
         container.seek(int((from_s - frames_back / fps) * av.time_base))
         pictures = container.decode(stream)
