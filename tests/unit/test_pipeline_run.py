@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,15 @@ def test_stopping_the_run_ends_the_step_and_says_so(pipeline_file: Path, tmp_pat
         os.kill(int(log.read_text().split()[0]), 0)
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """As from a terminal, even where this suite runs in the background, which ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_stopping_the_run_while_a_step_starts_leaves_nothing_behind(
     pipeline_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
