@@ -27,11 +27,18 @@ UR10E_JOINTS = (
 class Parameters:
     """A ROS parameter each, by the same name. Only `enable_control` may change while the node runs.
 
-    policy_repo: a folder (checkpoint or bundle) or a source string that `download` takes; policy_revision: its commit.
-    joint_names: the robot's own, in the policy's training order. guards: a guards file. lead: actions before a chunk is
-    used up at which `prefetch` asks for the next. record: MCAP file for the decision log; empty for none.
+    policy_repo: a folder (checkpoint or bundle) or a source string that `download` takes. policy_revision: its commit.
+    device: where the network runs; an absent one is an error. engine: the backend; `auto` is the fastest exact one that
+    is installed. threads: CPU threads of a prediction; 0 for all cores, up to eight.
+    control_hz: ticks a second, those of the training. action_mode: `delta` or `absolute`, that of the training.
+    joint_names: the robot's own, in the policy's training order.
+    enable_control: publish commands. guards: a guards file; empty for the UR10e's for commissioning.
+    camera_topic, joint_states_topic: what the policy sees.
     program_running_topic (std_msgs/Bool), speed_scaling_topic (std_msgs/Float64): what the robot says of itself; empty
     for a robot that doesn't. resize: `crop` lets an image of another size be scaled and cropped.
+    schedule: `policy` (as it was saved), `queue`, `prefetch` or `ensemble`. lead: actions before a chunk is used up at
+    which `prefetch` asks for the next. lookahead_points: points of each command, the point of rest included.
+    status_hz: status messages a second. record: MCAP file for the decision log; empty for none.
     """
 
     policy_repo: str = "alizaidi/hve-robo-act-train"

@@ -49,8 +49,15 @@ class PolicyIdentity(BaseModel):
 class Status(BaseModel):
     """/lerobot/status. Joint vectors are radians in the order of joint_names; null before there is one.
 
-    step: ticks so far. target: what the policy asked for. guards: how often each has said something.
-    dropped: messages that were not taken, by reason.
+    schema_version: rises when a field changes its meaning. state: what the node does. reason: why, where it doesn't
+    simply run. step: ticks so far. armed: commands are published. joint_names: in the policy's training order.
+    command: the last accepted one. target: what the policy asked for. measured: where the arm is.
+    action_mode, schedule: as the parameters say. engine: with its precision and device.
+    queue_length: actions known beyond the one that was last due. chunk: number of the one that the action is from.
+    forward_ms: from asking for a chunk to having it. tick_jitter_ms: how uneven the ticks are.
+    missed_ticks: those that didn't come. ages_ms: since the newest joint state and image were made.
+    guards: how often each has said something. dropped: messages that were not taken, by reason.
+    policy: its source, revision and the sha256 of its weights.
     """
 
     schema_version: Literal[1] = 1

@@ -29,10 +29,11 @@ def arc_length(actions: TimeArray, action_mode: ActionMode, fps: float) -> Mean:
 
 
 def spectral_arc_length(speed: TimeArray, fps: float) -> float:
-    """Minus the length of the normalised amplitude spectrum's curve over its band; 0 is smoothest. speed: (T,), moving.
+    """-sum of hypot(df / width, dA) over the band of the speed's amplitude spectrum A(f), max A = 1; 0 is smoothest.
 
-    The band: from the first to the last frequency up to CUT_OFF_HZ (or Nyquist's) with AMPLITUDE_THRESHOLD of the
-    largest amplitude. The spectrum is that of the speed padded to 2^PADDING_LEVEL times the next power of two.
+    speed: (T,), moving. The band: from the first to the last frequency up to CUT_OFF_HZ (or Nyquist's) with
+    AMPLITUDE_THRESHOLD of the largest amplitude. The spectrum is that of the speed padded to 2^PADDING_LEVEL times the
+    next power of two.
     """
     size = 2 ** (math.ceil(math.log2(len(speed))) + PADDING_LEVEL)
     frequencies, amplitudes = np.fft.rfftfreq(size, 1 / fps), np.abs(np.fft.rfft(speed, size))
