@@ -34,7 +34,7 @@ test-container: images ## the pipeline in its own containers (needs Docker)
 
 test-all: test test-slow test-browser test-ros2 ## everything but what needs Docker
 
-lint: $(READY) validate ## style, types, import rules, spelling, YAML, workflows, scripts
+lint: $(READY) validate ## style, types, import rules, spelling, YAML, workflows, scripts, Dockerfiles
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
@@ -44,6 +44,7 @@ lint: $(READY) validate ## style, types, import rules, spelling, YAML, workflows
 	$(RUN) actionlint .github/workflows/*.yaml
 	$(RUN) zizmor --offline --quiet .github/workflows
 	$(RUN) shellcheck scripts/*.sh
+	$(RUN) hadolint environments/*/Dockerfile
 	$(UV) lock --check
 
 validate: $(READY) ## pipelines, components, environments and OSMO workflows
