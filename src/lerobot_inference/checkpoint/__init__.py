@@ -8,6 +8,7 @@ from lerobot_inference.checkpoint.bundle import MANIFEST_FILE, Bundle, BundleCon
 from lerobot_inference.checkpoint.checkpoint import Checkpoint
 from lerobot_inference.checkpoint.config import ActConfig
 from lerobot_inference.checkpoint.normalization import FeatureNormalization, Normalization, NormalizationMode
+from lerobot_inference.checkpoint.signature import check_signature
 
 __all__ = [
     "ActConfig",
@@ -28,6 +29,8 @@ type Policy = Checkpoint | Bundle
 def open_policy(folder: Path) -> Policy:
     """Open and verify a bundle (a folder with a manifest.json) or else a checkpoint.
 
-    Raises CheckpointError naming the file and what is wrong with it.
+    Where LEROBOT_INFERENCE_PUBLIC_KEY names a key, only a bundle that its owner signed is opened.
+    Raises CheckpointError naming the file and what is wrong with it; also as `check_signature` does.
     """
+    check_signature(folder)
     return Bundle.open(folder) if (folder / MANIFEST_FILE).exists() else Checkpoint.open(folder)

@@ -5,6 +5,7 @@ contract.json             BundleContract
 policy.onnx               the network with its normalisation: images and state in, chunk in radians out
 statistics.safetensors    the checkpoint's normalisation statistics
 README.md                 what it is and how to run it
+manifest.json.sig         who wrote it, where they said so: see signature.py
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from lerobot_inference.records import Figure, Record, first_problem
 from lerobot_inference.types import ActionMode, ImageShape, PolicySpec, Precision
 
 MANIFEST_FILE = "manifest.json"
+SIGNATURE_FILE = "manifest.json.sig"
 CONTRACT_FILE = "contract.json"
 GRAPH_FILE = "policy.onnx"
 WEIGHTS_FILE = "policy.weights"
@@ -284,7 +286,7 @@ def _verify_files(folder: Path, manifest: BundleManifest) -> None:
             raise CheckpointError(
                 f"{path}: was changed after the export: {found}, {MANIFEST_FILE} says {expected}", hint=COPY_AGAIN
             )
-    known = {folder / name for name in (*manifest.files, MANIFEST_FILE)}
+    known = {folder / name for name in (*manifest.files, MANIFEST_FILE, SIGNATURE_FILE)}
     for path in sorted(folder.rglob("*")):
         if path not in known and (path.is_symlink() or not path.is_dir()):
             raise CheckpointError(

@@ -27,6 +27,7 @@ EXTRAS = {
     "docker": ("docker",),
     "cell": ("mujoco", "compas_fab"),
     "record": ("mcap",),
+    "signing": ("cryptography",),
 }
 
 DEVICE_ADVICE = {

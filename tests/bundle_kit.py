@@ -1,0 +1,56 @@
+"""A small bundle for tests of what opening one checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lerobot_inference.checkpoint import BundleContract, BundleManifest
+from lerobot_inference.checkpoint.bundle import BundleFile, CameraContract, StateEnvelope
+from lerobot_inference.records import save_record
+from lerobot_inference.types import ActionMode, Precision
+
+COLOR = "observation.images.color"
+CONTRACT = BundleContract(
+    joint_names=["pan", "lift"],
+    signs=[1, -1],
+    action_mode=ActionMode.DELTA,
+    cameras={COLOR: CameraContract(height=48, width=64)},
+    fps=30.0,
+    state_dim=2,
+    environment_dim=0,
+    action_dim=2,
+    chunk_size=8,
+    n_action_steps=4,
+    temporal_ensemble_coeff=None,
+    state_envelope=StateEnvelope(min=[-1.0, -1.0], max=[1.0, 1.0], mean=[0.0, 0.0], std=[0.5, 0.5]),
+)
+
+
+def manifest_of(folder: Path, **fields: Any) -> BundleManifest:
+    given = {
+        "policy_source": "org/policy",
+        "policy_revision": "a" * 40,
+        "policy_files": {"model.safetensors": "0" * 64},
+        "dataset_source": "org/cell",
+        "dataset_revision": None,
+        "files": {path.name: BundleFile.of(path) for path in sorted(folder.iterdir())},
+        "engine": "onnxruntime",
+        "precision": Precision.F32,
+        "opset": 20,
+        "versions": {"python": "3.12.0"},
+        "reasons": {"parity": "not asked for"},
+    }
+    return BundleManifest(**given | fields)
+
+
+def write_bundle(folder: Path) -> Path:
+    """A bundle as far as opening it goes: the network is any bytes, since opening never reads it."""
+    folder.mkdir()
+    save_record(CONTRACT, folder / "contract.json")
+    (folder / "policy.onnx").write_bytes(bytes(range(200)))
+    (folder / "policy.weights").write_bytes(bytes(range(100)))
+    (folder / "statistics.safetensors").write_bytes(b"statistics")
+    (folder / "README.md").write_text("# A policy\n")
+    manifest_of(folder).save(folder)
+    return folder
