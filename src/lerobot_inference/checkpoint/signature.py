@@ -33,7 +33,7 @@ def check_signature(folder: Path) -> None:
     key_file, manifest, signature = Path(configured), folder / MANIFEST_FILE, folder / SIGNATURE_FILE
     key = _read_key(key_file)
     hint = (
-        f"{PUBLIC_KEY_VARIABLE} is set, so nothing is opened but bundles that its owner signed: export the policy, then "
+        f"{PUBLIC_KEY_VARIABLE} is set, so only bundles that its owner signed are opened: export the policy, then "
         f"{SIGN.format(manifest=manifest, signature=signature)}"
     )
     try:
