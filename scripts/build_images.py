@@ -1,8 +1,8 @@
 """Build the image of every step, or of those named. `make images` runs it.
 
-Into each folder under environments/ it puts what the image is built from and git doesn't keep: this package as a
-wheel, and the exact versions and hashes of all it needs there. With --contexts it stops at that: Azure ML builds the
-images itself from these folders.
+Into each folder under environments/ and edge/ it puts what the image is built from and git doesn't keep: this package
+as a wheel, and the exact versions and hashes of all it needs there. With --contexts it stops at that: Azure ML builds
+the images itself from these folders.
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ from lerobot_inference.jobs.images import connect, image_id
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENTS = ROOT / "environments"
+EDGE = ROOT / "edge"
 UV = os.environ.get("UV", "uv")  # `uv run` says where it is
 
 
 def build(
     steps: Annotated[
-        list[str] | None, typer.Argument(help="Folders under environments/; all when none is given.")
+        list[str] | None, typer.Argument(help="Folders under environments/, edge or sim; all when none is given.")
     ] = None,
     contexts: Annotated[
         bool, typer.Option("--contexts", help="Write what the images are built from, no more.")
     ] = False,
 ) -> None:
     """Write the build contexts, then build the images."""
-    known = sorted(path.parent.name for path in ENVIRONMENTS.glob("*/environment.yaml"))
-    chosen = [Environment.read(ENVIRONMENTS / step / "environment.yaml") for step in steps or known]
+    # The simulated cell's image is made from the edge's.
+    found = [*sorted(ENVIRONMENTS.glob("*/environment.yaml")), EDGE / "environment.yaml", EDGE / "sim/environment.yaml"]
+    known = {path.parent.name: path for path in found}
+    chosen = [Environment.read(known[step]) for step in steps or known]
     with TemporaryDirectory() as folder:
         call_uv("build", "--quiet", "--wheel", "--out-dir", folder)
         (wheel,) = Path(folder).glob("*.whl")

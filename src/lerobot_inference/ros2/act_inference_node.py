@@ -32,6 +32,7 @@ from lerobot_inference.control.predictor import ThreadPredictor, camera_of
 from lerobot_inference.control.trajectory import Trajectory
 from lerobot_inference.engine import Engine
 from lerobot_inference.errors import InputError, LerobotInferenceError
+from lerobot_inference.ros2.heartbeat import Heartbeat
 from lerobot_inference.ros2.messages import diagnostics, seconds, trajectory_message
 from lerobot_inference.ros2.parameters import Parameters
 from lerobot_inference.ros2.policy import LoadedPolicy, load_policy
@@ -65,7 +66,7 @@ class InferenceNode:
             self._predictor,
             self._now_s(),
         )
-        self._clockwork = Clockwork(self._settings.period_s)
+        self._clockwork, self._heartbeat = Clockwork(self._settings.period_s), Heartbeat()
         self._decision: Decision | None = None
         self._stopped: dict[str, str | None] = {}
         self._refused: dict[str, int] = {}
@@ -136,6 +137,7 @@ class InferenceNode:
     def _tick(self) -> None:
         now_s = self._now_s()
         self._clockwork.tick(time.monotonic())
+        self._heartbeat.beat()
         others = self._node.count_publishers(self._commands.topic_name) - 1
         self._journal.see_conditions(next(filter(None, self._stopped.values()), None), max(0, others), now_s)
         if self._wants_control and self._journal.controller.senses.complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ UR10E_JOINTS = (
     "wrist_2_joint",
     "wrist_3_joint",
 )
+
+
+CONTROL_VARIABLE = "LEROBOT_INFERENCE_CONTROL_BY_SERVICE"
+"""Set where not only a person starts the node, as in a container: control is then off until a person switches it on."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,11 @@ class Parameters:
         for name in ("control_hz", "status_hz"):
             if not 0 < getattr(self, name) <= 500:
                 raise UsageError(f"parameter {name} is {getattr(self, name)}, expected more than 0 and at most 500")
+        if self.enable_control and os.environ.get(CONTROL_VARIABLE):
+            raise UsageError(
+                f"parameter enable_control is true, and with {CONTROL_VARIABLE} set no start may move the arm",
+                hint="start with enable_control:=false; a person switches control on with ~/set_control",
+            )
         if self.threads < 0 or self.lead < 0:
             raise UsageError("parameters threads and lead can't be negative")
         return self

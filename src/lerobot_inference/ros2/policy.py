@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lerobot_inference.checkpoint import Bundle, Policy, open_policy
+from lerobot_inference.errors import CheckpointError
 from lerobot_inference.sources import Folder, Kind, fetch, parse_source
 
 CACHE_VARIABLE = "LEROBOT_INFERENCE_CACHE"
@@ -43,7 +44,13 @@ def cache() -> Path:
 
 
 def _opened(folder: Path, source: str | None, revision: str | None) -> LoadedPolicy:
-    policy = open_policy(folder)
+    try:
+        policy = open_policy(folder)
+    except PermissionError as error:
+        raise CheckpointError(
+            f"{error.filename}: user {os.getuid()}, who runs this, may not read it",
+            hint="let everybody read it (chmod -R a+rX), or run as its owner (docker run --user)",
+        ) from error
     if isinstance(policy, Bundle):
         manifest = policy.manifest
         return LoadedPolicy(
