@@ -55,8 +55,9 @@ format: $(READY) ## rewrite the code in the house style
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-docs: $(READY) ## write docs/reference/ again from the code
+docs: $(READY) ## write docs/reference/ again from the code, then the site into dist/docs/
 	$(RUN) python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
 
 bench: $(READY) $(ROS2_READY) ## measure against lerobot and write README.md's table; QUICK=1 only tries each benchmark
 	@$(RUN) python benchmarks/bench.py $(if $(QUICK),--quick)
@@ -75,7 +76,7 @@ clean: ## remove everything the other targets made
 
 $(READY): pyproject.toml uv.lock .python-version | $(UV)
 	@echo "installing the locked dependencies into .venv (about 6 GB, once)"
-	$(UV) sync --locked --all-extras --no-extra ros2 --no-extra azure-parallel
+	$(UV) sync --locked --all-extras --no-extra ros2 --no-extra azure-parallel --group docs
 	@touch $@
 
 $(ROS2_READY): pyproject.toml uv.lock .python-version | $(UV)

@@ -32,4 +32,4 @@ def _row(option: Any) -> str:
         shown = option.show_default
     else:
         shown = "(required)" if option.required else "" if default is None else f"`{default}`"
-    return f"| `{option.opts[0]}` | {shown} | {option.help} |"
+    return f"| `{max(option.opts, key=len)}` | {shown} | {option.help} |"
