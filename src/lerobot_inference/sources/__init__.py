@@ -1,4 +1,7 @@
-"""Where a checkpoint or a dataset comes from: a local path or a hub, always as a verified, pinned copy."""
+"""Where a checkpoint or a dataset comes from: a folder, the Hub, Azure ML or blob storage, one file each.
+
+Always as a verified, pinned copy.
+"""
 
 from lerobot_inference.sources.fetch import fetch
 from lerobot_inference.sources.folder import Folder
