@@ -6,9 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -234,34 +232,33 @@ def test_stopping_the_run_ends_the_step_and_says_so(pipeline_file: Path, tmp_pat
         os.kill(int(log.read_text().split()[0]), 0)
 
 
-@pytest.fixture
-def hears_ctrl_c() -> Iterator[None]:
-    """As from a terminal, even where this suite runs in the background, which ignores SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+INTERRUPTED_START = """
+import signal, subprocess, sys
+from pathlib import Path
+from lerobot_inference.jobs.local import run_pipeline
+from lerobot_inference.jobs.pipeline import Pipeline
+
+class Interrupted(subprocess.Popen):
+    def _execute_child(self, *arguments):
+        super()._execute_child(*arguments)
+        print(self.pid)
+        signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as from a terminal, even in the background
+subprocess.Popen = Interrupted
+run_pipeline(Pipeline.read(Path(sys.argv[1])), Path("run"), cache=Path("cache"))
+"""
 
 
-@pytest.mark.usefixtures("hears_ctrl_c")
-def test_stopping_the_run_while_a_step_starts_leaves_nothing_behind(
-    pipeline_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopping_the_run_while_a_step_starts_leaves_nothing_behind(pipeline_file: Path, tmp_path: Path) -> None:
     """As where the machine is so busy that the step runs before its start has returned."""
-    started: list[int] = []
-
-    class Interrupted(subprocess.Popen[bytes]):
-        def _execute_child(self, *arguments: Any) -> None:
-            super()._execute_child(*arguments)
-            started.append(self.pid)
-            signal.raise_signal(signal.SIGINT)
-
     pipeline_file.with_name("write.py").write_text("import time\ntime.sleep(60)\n")
-    pipeline = Pipeline.read(pipeline_file)
-    monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    record = run_pipeline(pipeline, tmp_path / "run", cache=tmp_path / "cache")
+    command = [sys.executable, "-c", INTERRUPTED_START, str(pipeline_file)]
+    program = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    record = RunRecord.model_validate_json((tmp_path / "run" / RUN_FILE).read_text())
     assert [step.state for step in record.steps] == [State.INTERRUPTED, State.SKIPPED, State.SKIPPED]
     with pytest.raises(ProcessLookupError):
-        os.kill(started[0], 0)
+        os.kill(int(program.stdout.split()[0]), 0)
 
 
 def test_a_step_calls_this_very_installation_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
