@@ -37,8 +37,8 @@ class ErrorFigures(Record):
     """Prediction error over a set of steps, pooled over joints and per joint. Radians (mse: radians squared).
 
     mse: mean e^2. mae: mean |e|. rmse: square root of mse. max: largest |e|.
-    p95: 95th percentile of |e|, to 1 %. of_range, of_std: mae over the recorded action's range and over its standard
-    deviation in the whole dataset, averaged over joints; null for a joint that never moves.
+    p95: 95th percentile of |e|, to 1 %. of_range: mae over the range of the recorded action in the whole dataset, mean
+    over joints; null for a joint that never moves. of_std: the same over its standard deviation.
     """
 
     mse: Figure
