@@ -25,16 +25,9 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from lerobot_inference.control import UR10E
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.types import FloatArray, ImageShape, TimeArray
 
-JOINTS = (
-    "shoulder_pan_joint",
-    "shoulder_lift_joint",
-    "elbow_joint",
-    "wrist_1_joint",
-    "wrist_2_joint",
-    "wrist_3_joint",
-)
 START = np.array([0.0, -1.7, 2.2, -2.07, -1.57, 0.0], np.float32)
 IMAGE = ImageShape(480, 848)
 CHUNK = 100

@@ -12,18 +12,11 @@ import yaml
 from lerobot_inference.control.controller import Controller
 from lerobot_inference.control.decision import ControlSettings, Decision
 from lerobot_inference.control.guards import UR10E, Guards
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.control.predictor import Prediction
 from lerobot_inference.control.schedule import QueueSchedule, Schedule
 from lerobot_inference.types import ActionMode, FloatArray, UInt8Array
 
-JOINTS = (
-    "shoulder_pan_joint",
-    "shoulder_lift_joint",
-    "elbow_joint",
-    "wrist_1_joint",
-    "wrist_2_joint",
-    "wrist_3_joint",
-)
 START = np.array([0.0, -1.7, 2.2, -2.07, -1.57, 0.0], np.float32)
 HZ = 30.0
 PERIOD_S = 1 / HZ

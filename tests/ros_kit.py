@@ -26,9 +26,9 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.ros2.act_inference_node import COMMAND_TOPIC, LATCHED, STATUS_TOPIC
 from lerobot_inference.ros2.messages import seconds
-from lerobot_inference.sim.arm import JOINTS
 
 SCRIPTED_NODE = Path(__file__).parent / "scripted_node.py"
 PATIENCE_S = 60.0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from lerobot_inference.sim.arm import JOINTS
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.sim.cell import HOME, REACH_RADIUS, Cell
 from lerobot_inference.sim.expert import demonstrate
 from lerobot_inference.sim.scene import Scene, other_target, sample_scene, scene_rng

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from lerobot_inference.sim.arm import JOINTS
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.sim.cell import Cell
 from lerobot_inference.sim.expert import expert_commands
 from lerobot_inference.sim.live_cell import LiveCell

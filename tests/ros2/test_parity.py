@@ -20,13 +20,13 @@ from sensor_msgs.msg import Image, JointState
 
 from lerobot_inference.checkpoint import open_policy
 from lerobot_inference.control import ControlSettings, QueueSchedule, State
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.control.mcap_log import read_log
 from lerobot_inference.control.replay import replay
 from lerobot_inference.engine import Engine, EngineChoice
 from lerobot_inference.evaluation.replay import Stopwatch, replay_as_deployed
 from lerobot_inference.evaluation.safety_replay import GuardedArm
 from lerobot_inference.ros2.sim_cell_node import SENSOR, image_message, joint_state_message
-from lerobot_inference.sim.arm import JOINTS
 from lerobot_inference.sim.cell import Cell
 from lerobot_inference.sim.expert import demonstrate
 from lerobot_inference.sim.faults import JointReport, Picture

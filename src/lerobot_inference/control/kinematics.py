@@ -9,6 +9,16 @@ import numpy as np
 
 from lerobot_inference.types import FloatArray, TimeArray
 
+JOINTS = (
+    "shoulder_pan_joint",
+    "shoulder_lift_joint",
+    "elbow_joint",
+    "wrist_1_joint",
+    "wrist_2_joint",
+    "wrist_3_joint",
+)
+"""The UR10e's joints, base to tool: the training order of every joint vector in this package."""
+
 # Universal Robots' published parameters of the UR10e, metres and radians, one entry a joint.
 _D = (0.1807, 0.0, 0.0, 0.17415, 0.11985, 0.11655)
 _A = np.array((0.0, -0.6127, -0.57155, 0.0, 0.0, 0.0))

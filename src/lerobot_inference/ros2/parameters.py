@@ -10,19 +10,10 @@ from typing import Any
 from lerobot_inference.checkpoint import Bundle, Policy
 from lerobot_inference.control import UR10E, ControlSettings, Guards, ScheduleName
 from lerobot_inference.control.guards.known import known_limits
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.engine import EngineChoice
 from lerobot_inference.errors import UsageError
 from lerobot_inference.types import ActionMode
-
-UR10E_JOINTS = (
-    "shoulder_pan_joint",
-    "shoulder_lift_joint",
-    "elbow_joint",
-    "wrist_1_joint",
-    "wrist_2_joint",
-    "wrist_3_joint",
-)
-
 
 CONTROL_VARIABLE = "LEROBOT_INFERENCE_CONTROL_BY_SERVICE"
 """Set where not only a person starts the node, as in a container: control is then off until a person switches it on."""
@@ -59,7 +50,7 @@ class Parameters:
     schedule: str = "policy"
     lead: int = 5
     lookahead_points: int = 5
-    joint_names: tuple[str, ...] = UR10E_JOINTS
+    joint_names: tuple[str, ...] = JOINTS
     guards: str = ""
     status_hz: float = 5.0
     record: str = ""

@@ -19,10 +19,10 @@ from std_msgs.msg import Bool, Float64, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.errors import InputError
 from lerobot_inference.ros2.act_inference_node import COMMAND_TOPIC, LATCHED, SENSOR
 from lerobot_inference.ros2.messages import seconds
-from lerobot_inference.sim.arm import JOINTS
 from lerobot_inference.sim.cell import CONTROL_HZ, DEFAULT_IMAGE, Cell
 from lerobot_inference.sim.faults import Fault, FaultRequest, Faults, JointReport, Line, Picture
 from lerobot_inference.sim.live_cell import LiveCell

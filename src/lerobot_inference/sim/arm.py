@@ -13,20 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from mujoco import MjsBody, MjSpec
 
-JOINTS = (
-    "shoulder_pan_joint",
-    "shoulder_lift_joint",
-    "elbow_joint",
-    "wrist_1_joint",
-    "wrist_2_joint",
-    "wrist_3_joint",
-)
-"""The arm's joints, base to tool: the training order of every joint vector in this package."""
 
 TIP = "tool_tip"
 """Name of the site at the tool's tip."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.errors import UsageError, require
-from lerobot_inference.sim.arm import JOINTS, TIP, add_ur10e
+from lerobot_inference.sim.arm import TIP, add_ur10e
 from lerobot_inference.sim.scene import BALL_RADIUS, Scene, Vector
 from lerobot_inference.types import FloatArray, ImageShape, UInt8Array
 
@@ -57,7 +58,7 @@ def load_mujoco() -> ModuleType:
 class Cell:
     """The cell with its physics at 500 Hz, commanded at 30 Hz.
 
-    Joint vectors are (6,) radians in the order of arm.JOINTS. Not thread-safe; use it, and above all its camera,
+    Joint vectors are (6,) radians in the order of control.kinematics.JOINTS. Not thread-safe; use it, and above all its camera,
     from the thread that made it.
     """
 

@@ -1,6 +1,6 @@
 """The simulated cell in real time: physics that keeps up with the clock, under the robot's own trajectory controller.
 
-Joint vectors are (6,) radians in the order of arm.JOINTS; times are seconds of one clock.
+Joint vectors are (6,) radians in the order of control.kinematics.JOINTS; times are seconds of one clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from lerobot_inference.control import UR10E, Guards
-from lerobot_inference.sim.arm import JOINTS
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.sim.cell import PHYSICS_HZ, REACH_RADIUS, Cell
 from lerobot_inference.sim.scene import Scene, sample_scene, scene_rng
 from lerobot_inference.sim.trajectory_controller import Goal, Setpoint, TrajectoryController
@@ -26,7 +26,7 @@ STAY_S = 0.5
 
 
 class CellReport(BaseModel):
-    """What the arm has done since the episode began. Radians, rad/s, metres, m/s, seconds; joints as in arm.JOINTS.
+    """What the arm has done since the episode began. Radians, rad/s, metres, m/s, seconds; joints as in kinematics.JOINTS.
 
     commands: trajectories taken; refused: those that were not, by reason; aborted: those that the arm could not follow.
     speed: of the fastest joint now; top_speed: of each joint; top_tool_speed: of the tool's tip.

@@ -20,10 +20,10 @@ from lerobot_inference.control import (
     State,
     choose_schedule,
 )
+from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.control.predictor import InlinePredictor
 from lerobot_inference.engine.base import Engine
 from lerobot_inference.errors import EngineError, UsageError
-from lerobot_inference.sim.arm import JOINTS
 from lerobot_inference.sim.cell import CAMERA, CONTROL_HZ, REACH_RADIUS, Cell
 from lerobot_inference.sim.scene import Scene, other_target, sample_scene, scene_rng
 from lerobot_inference.types import ActionMode, Progress, silent
