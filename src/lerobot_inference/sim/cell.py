@@ -58,8 +58,8 @@ def load_mujoco() -> ModuleType:
 class Cell:
     """The cell with its physics at 500 Hz, commanded at 30 Hz.
 
-    Joint vectors are (6,) radians in the order of control.kinematics.JOINTS. Not thread-safe; use it, and above all its camera,
-    from the thread that made it.
+    Joint vectors are (6,) radians in the order of kinematics.JOINTS. Not thread-safe; use it, and above all its
+    camera, from the thread that made it.
     """
 
     def __init__(self, image: ImageShape = DEFAULT_IMAGE) -> None:

@@ -26,7 +26,7 @@ STAY_S = 0.5
 
 
 class CellReport(BaseModel):
-    """What the arm has done since the episode began. Radians, rad/s, metres, m/s, seconds; joints as in kinematics.JOINTS.
+    """What the arm has done since the episode began. Radians, rad/s, metres, m/s, seconds; in the order of JOINTS.
 
     commands: trajectories taken; refused: those that were not, by reason; aborted: those that the arm could not follow.
     speed: of the fastest joint now; top_speed: of each joint; top_tool_speed: of the tool's tip.
