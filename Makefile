@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-browser test-ros2 test-container test-all lint validate format docs bench
-.PHONY: image-contexts images publish clean
+.PHONY: image-contexts images image-report sbom bases renew-bases publish clean
 
 UV_VERSION := 0.13.8
 UV := $(shell command -v uv || echo .tools/bin/uv)
@@ -44,7 +44,7 @@ lint: $(READY) validate ## style, types, import rules, spelling, YAML, workflows
 	$(RUN) actionlint .github/workflows/*.yaml
 	$(RUN) zizmor --offline --quiet .github/workflows
 	$(RUN) shellcheck scripts/*.sh
-	$(RUN) hadolint environments/*/Dockerfile
+	$(RUN) hadolint environments/*/Dockerfile edge/Dockerfile edge/*/Dockerfile
 	$(UV) lock --check
 
 validate: $(READY) ## pipelines, components, environments and OSMO workflows
@@ -67,6 +67,18 @@ image-contexts: $(READY) ## write what the images are built from, and build none
 
 images: $(READY) ## build the image of every step (needs Docker)
 	$(RUN) python scripts/build_images.py
+
+image-report: images ## measure the images; the table in docs/explanation/images.md, licences in dist/images/
+	$(RUN) python scripts/image_report.py
+
+sbom: images ## what each image holds, as SPDX, in dist/sbom/
+	$(RUN) python scripts/write_sboms.py
+
+bases: $(READY) ## pull the base images by the digests of environments/bases.txt, for make images
+	$(RUN) python scripts/base_images.py pull
+
+renew-bases: $(READY) ## write the digests that the base images have now to environments/bases.txt
+	$(RUN) python scripts/base_images.py renew
 
 publish: image-contexts ## push the images; dist/azureml/ then names them by digest: make publish REGISTRY=...
 	$(RUN) python scripts/publish_images.py "$(REGISTRY)"
