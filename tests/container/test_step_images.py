@@ -139,3 +139,16 @@ def test_the_structure_of_an_image_is_as_written(engine: DockerClient, step: str
     call = [str(program), "test", "--image", ENVIRONMENTS[step].image, "--config", str(config)]
     ended = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_an_sbom_names_the_packages_of_debian_and_of_python(engine: DockerClient, tmp_path: Path) -> None:
+    assert engine.ping()
+    output = tmp_path / "download.spdx.json"
+    runpy.run_path(str(ROOT / "scripts" / "write_sboms.py"))["write_sbom"](ENVIRONMENTS["download"].image, output)
+    document = json.loads(output.read_text())
+    assert document["spdxVersion"] == "SPDX-2.3"
+    places = [
+        place["referenceLocator"] for package in document["packages"] for place in package.get("externalRefs", [])
+    ]
+    for kind in ("pkg:deb/debian/libc6@", "pkg:pypi/huggingface-hub@", "pkg:pypi/lerobot-inference@"):
+        assert any(place.startswith(kind) for place in places), kind
