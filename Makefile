@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-browser test-ros2 test-container test-all lint validate format docs bench
-.PHONY: image-contexts images image-report sbom bases renew-bases publish clean
+.PHONY: image-contexts images edge-image image-report sbom bases renew-bases publish clean
 
 UV_VERSION := 0.13.8
 UV := $(shell command -v uv || echo .tools/bin/uv)
@@ -80,11 +80,15 @@ bases: $(READY) ## pull the base images by the digests of environments/bases.txt
 renew-bases: $(READY) ## write the digests that the base images have now to environments/bases.txt
 	$(RUN) python scripts/base_images.py renew
 
+edge-image: $(READY) ## the edge image with a policy in it: make edge-image MODEL=FOLDER
+	$(RUN) python scripts/build_images.py edge
+	docker build --network host --file edge/policy.Dockerfile --tag lerobot-inference-edge-policy:0.1.0 "$(MODEL)"
+
 publish: image-contexts ## push the images; dist/azureml/ then names them by digest: make publish REGISTRY=...
 	$(RUN) python scripts/publish_images.py "$(REGISTRY)"
 
 clean: ## remove everything the other targets made
-	rm -rf .venv .venv-ros2 .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis runs mlruns dist environments/*/*.whl environments/*/requirements.txt
+	rm -rf .venv .venv-ros2 .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis runs mlruns dist {environments,edge}/{,*/}{*.whl,requirements.txt}
 
 $(READY): pyproject.toml uv.lock .python-version | $(UV)
 	@echo "installing the locked dependencies into .venv (about 6 GB, once)"

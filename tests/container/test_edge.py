@@ -14,6 +14,7 @@ from control_kit import guard_settings
 from docker import DockerClient
 from docker.models.containers import Container
 from edge_kit import (
+    EDGE,
     ENTRYPOINT,
     HARDENING,
     IMAGE,
@@ -187,7 +188,7 @@ def bundle(checkpoint: Path, dataset_folder: Path, tmp_path_factory: pytest.Temp
 
 def starts(engine: DockerClient, **options: Any) -> None:
     """Assert that the node ticks: its policy was opened and its engine built."""
-    with running(engine, IMAGE, options.pop("arguments"), **options) as container:
+    with running(engine, options.pop("image", IMAGE), options.pop("arguments"), **options) as container:
         health(container, "healthy")
 
 
@@ -235,3 +236,28 @@ def test_a_pinned_policy_is_fetched_once_and_needs_no_network_after(engine: Dock
         starts(engine, arguments=arguments, **kept)
     finally:
         volume.remove(force=True)
+
+
+def test_a_policy_in_the_image_needs_nothing_else(engine: DockerClient, given: Path) -> None:
+    name = "lerobot-inference-edge-policy-test"
+    build = {"dockerfile": str(EDGE / "policy.Dockerfile"), "network_mode": "host", "tag": name, "rm": True}
+    image, _ = engine.images.build(path=str(given / "policy"), **build)
+    try:
+        starts(engine, image=name, arguments=[])
+    finally:
+        engine.images.remove(image.id, force=True)
+
+
+def test_compose_hardens_both_and_starts_without_control() -> None:
+    compose = yaml.safe_load((EDGE / "compose.yaml").read_text())
+    assert {name: service["image"] for name, service in compose["services"].items()} == {
+        "node": IMAGE,
+        "cell": SIM_IMAGE,
+    }
+    for service in compose["services"].values():
+        assert service["read_only"]
+        assert service["cap_drop"] == HARDENING["cap_drop"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert {"mem_limit", "pids_limit", "user"} <= set(service)
+    assert "enable_control:=false" in compose["services"]["node"]["command"]
+    assert compose["services"]["cell"]["profiles"] == ["sim"]
