@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
@@ -37,8 +38,7 @@ class OpenVinoEngine(GraphEngine):
         self, policy: Policy, device: str, precision: Precision = Precision.F32, threads: int | None = None
     ) -> None:
         super().__init__(policy.spec, device, precision, threads)
-        openvino = import_openvino()
-        core = openvino.Core()
+        openvino, core = import_openvino(), runtime()
         with graph_file(policy, EXTRA) as file:
             model = core.read_model(file)
             if precision is Precision.F32:
@@ -84,7 +84,7 @@ build = OpenVinoEngine
 def available_devices() -> list[str]:
     """The devices OpenVINO finds on this machine. Raises UsageError when it isn't installed."""
     # Several of a kind are numbered: GPU.0, GPU.1.
-    found = {name.split(".")[0] for name in import_openvino().Core().available_devices}
+    found = {name.split(".")[0] for name in runtime().available_devices}
     return [device for device, plugin in PLUGINS.items() if plugin in found]
 
 
@@ -99,6 +99,20 @@ def _lower_precision(core: Any, device: str, precision: Precision) -> str:  # no
             hint="leave --precision out; f32 is as fast as bf16 would be here",
         )
     return "f32"
+
+
+def runtime() -> Any:  # noqa: ANN401
+    """OpenVINO's Core, one for this process and kept to its end. Raises UsageError when OpenVINO isn't installed.
+
+    On CPUs with AMX its plugin replaces the stack that signal handlers run on, and puts back what it found when the
+    last that uses it goes: with one that came and went beside another, the next Ctrl-C was a segmentation fault.
+    """
+    return _core(import_openvino())
+
+
+@cache
+def _core(openvino: Any) -> Any:  # noqa: ANN401
+    return openvino.Core()
 
 
 def import_openvino() -> Any:  # noqa: ANN401

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from lerobot_inference.engine.base import thread_count
-from lerobot_inference.engine.openvino import import_openvino
+from lerobot_inference.engine.openvino import runtime
 from lerobot_inference.engine.quantize.network import Layer, Network, Values
 from lerobot_inference.types import ACTION, FloatArray, Progress, UInt8Array, silent
 
@@ -60,7 +60,7 @@ def _probe(graph: onnx.GraphProto, x: str, layer: Layer) -> None:
 
 
 def _runner(model: onnx.ModelProto) -> Callable[[Feeds], Mapping[str, Values]]:
-    core = import_openvino().Core()
+    core = runtime()
     config: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": thread_count(None),
