@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from hypothesis import strategies as st
 
 from lerobot_inference.checkpoint import BundleContract, BundleManifest
 from lerobot_inference.checkpoint.bundle import BundleFile, CameraContract, StateEnvelope
@@ -54,3 +58,17 @@ def write_bundle(folder: Path) -> Path:
     (folder / "README.md").write_text("# A policy\n")
     manifest_of(folder).save(folder)
     return folder
+
+
+@contextmanager
+def one_byte_changed(bundle: Path, data: st.DataObject) -> Iterator[Path]:
+    """Change a byte of one of the bundle's files, give that file, and change it back."""
+    path = data.draw(st.sampled_from(sorted(bundle.iterdir())))
+    original = path.read_bytes()
+    position = data.draw(st.integers(0, len(original) - 1))
+    flipped = original[position] ^ data.draw(st.integers(1, 255))
+    try:
+        path.write_bytes(original[:position] + bytes([flipped]) + original[position + 1 :])
+        yield path
+    finally:
+        path.write_bytes(original)

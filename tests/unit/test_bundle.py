@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bundle_kit import COLOR, CONTRACT, manifest_of, write_bundle
+from bundle_kit import COLOR, CONTRACT, manifest_of, one_byte_changed, write_bundle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -75,15 +75,8 @@ def test_a_bundle_may_be_moved_and_carry_a_licence(bundle: Path, tmp_path: Path)
 def test_any_single_changed_byte_of_any_file_is_refused_and_the_file_is_named(
     bundle: Path, data: st.DataObject
 ) -> None:
-    path = data.draw(st.sampled_from(sorted(bundle.iterdir())))
-    original = path.read_bytes()
-    position = data.draw(st.integers(0, len(original) - 1))
-    flipped = original[position] ^ data.draw(st.integers(1, 255))
-    try:
-        path.write_bytes(original[:position] + bytes([flipped]) + original[position + 1 :])
+    with one_byte_changed(bundle, data) as path:
         refused(bundle, path.name)
-    finally:
-        path.write_bytes(original)
 
 
 @pytest.mark.parametrize("name", CONTENT)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundle_kit import write_bundle
+from bundle_kit import one_byte_changed, write_bundle
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -89,15 +89,8 @@ def test_the_signature_of_another_bundle_is_refused(bundle: Path, tmp_path: Path
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_single_changed_byte_is_refused_be_it_the_signatures_own(bundle: Path, data: st.DataObject) -> None:
-    path = data.draw(st.sampled_from(sorted(bundle.iterdir())))
-    original = path.read_bytes()
-    position = data.draw(st.integers(0, len(original) - 1))
-    flipped = original[position] ^ data.draw(st.integers(1, 255))
-    try:
-        path.write_bytes(original[:position] + bytes([flipped]) + original[position + 1 :])
+    with one_byte_changed(bundle, data) as path:
         refused(bundle, "manifest.json: isn't what" if "manifest" in path.name else path.name)
-    finally:
-        path.write_bytes(original)
 
 
 @pytest.mark.parametrize(
