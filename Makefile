@@ -3,13 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-browser test-ros2 test-container test-all lint validate format docs bench
-.PHONY: image-contexts images edge-image image-report sbom bases renew-bases publish clean
+.PHONY: image-contexts images edge-image image-report sbom bases renew-bases publish release clean
 
 UV_VERSION := 0.13.8
 UV := $(shell command -v uv || echo .tools/bin/uv)
 READY := .venv/.ready
 ROS2_READY := .venv-ros2/.ready
 RUN := $(UV) run --no-sync
+THIS_VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,10 +83,13 @@ renew-bases: $(READY) ## write the digests that the base images have now to envi
 
 edge-image: $(READY) ## the edge image with a policy in it: make edge-image MODEL=FOLDER
 	$(RUN) python scripts/build_images.py edge
-	docker build --network host --file edge/policy.Dockerfile --tag lerobot-inference-edge-policy:0.1.0 "$(MODEL)"
+	docker build --network host --file edge/policy.Dockerfile --tag lerobot-inference-edge-policy:$(THIS_VERSION) "$(MODEL)"
 
 publish: image-contexts ## push the images; dist/azureml/ then names them by digest: make publish REGISTRY=...
 	$(RUN) python scripts/publish_images.py "$(REGISTRY)"
+
+release: $(READY) ## build and tag a version here, and push nothing: make release VERSION=x.y.z
+	$(RUN) python scripts/release.py "$(VERSION)"
 
 clean: ## remove everything the other targets made
 	rm -rf .venv .venv-ros2 .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis runs mlruns dist {environments,edge}/{,*/}{*.whl,requirements.txt}
