@@ -1,4 +1,4 @@
-"""What a benchmark states, the frame that all of them share, and the README's table of it."""
+"""What a benchmark states, the frame that all of them share, and the tables of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from episode import CACHE
 from machine import describe, warn_if_busy
+from places import CACHE
 
 RESULTS = CACHE / "results"
 START, END = "<!-- bench -->", "<!-- /bench -->"
@@ -18,7 +18,7 @@ START, END = "<!-- bench -->", "<!-- /bench -->"
 
 @dataclass(frozen=True)
 class Claim:
-    """One row of the README's table. bar: what it has to reach, "" where nothing was promised."""
+    """One row of a table. bar: what it has to reach, "" where nothing was promised."""
 
     what: str
     figure: str
@@ -40,7 +40,7 @@ class Record:
     claims: Sequence[Claim]
 
     def save(self) -> None:
-        """Keep it for the README's table."""
+        """Keep it for the tables."""
         RESULTS.mkdir(parents=True, exist_ok=True)
         (RESULTS / f"{self.script}.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
 
@@ -94,11 +94,16 @@ def times(ratio: float) -> str:
     return f"{ratio:.{2 if ratio < 10 else 1 if ratio < 100 else 0}f} times"
 
 
-def table(records: Sequence[Record]) -> str:
-    """The claims as Markdown under the machine they were measured on, a missed bar said as such."""
+def table(records: Sequence[Record], promised: bool = False) -> str:
+    """The claims as Markdown under the machine they were measured on, a missed bar said as such.
+
+    promised: only the claims that have a bar.
+    """
     rows = [f"{records[0].machine}:", "", "| what | figure | bar | `benchmarks/` |", "| --- | --- | --- | --- |"]
     for record in records:
         for claim in record.claims:
+            if promised and not claim.bar:
+                continue
             bar = claim.bar if claim.held else f"{claim.bar}: **missed**"
             rows.append(f"| {claim.what} | {claim.figure} | {bar} | `{record.script}.py` |")
     return "\n".join(rows)

@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from episode import CACHE, dataset, full_size_policy, observed, policy_in
+from episode import dataset, full_size_policy, observed, policy_in
 from lerobot_policy import LerobotPolicy, observation
+from places import CACHE
 from worker import SkippedError
 
 from lerobot_inference.engine import EngineChoice

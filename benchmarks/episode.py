@@ -13,21 +13,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from places import CACHE, REPOSITORY
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-REPOSITORY = Path(__file__).resolve().parents[1]
-CACHE = REPOSITORY / ".cache/benchmarks"
 sys.path.insert(0, str(REPOSITORY / "tests/integration"))
 
-import av  # noqa: E402
-import numpy as np  # noqa: E402
-from lerobot_writer import COLOR, write_dataset  # noqa: E402
-from worker import SkippedError  # noqa: E402
+import av
+import numpy as np
+from lerobot_writer import COLOR, write_dataset
+from worker import SkippedError
 
-from lerobot_inference.checkpoint import Policy, open_policy  # noqa: E402
-from lerobot_inference.checkpoint.checkpoint import WEIGHTS_FILE  # noqa: E402
-from lerobot_inference.dataset import Dataset  # noqa: E402
-from lerobot_inference.files import sha256_file  # noqa: E402
-from lerobot_inference.types import FloatArray, Precision, UInt8Array  # noqa: E402
+from lerobot_inference.checkpoint import Policy, open_policy
+from lerobot_inference.checkpoint.checkpoint import WEIGHTS_FILE
+from lerobot_inference.dataset import Dataset
+from lerobot_inference.files import sha256_file
+from lerobot_inference.types import FloatArray, Precision, UInt8Array
 
 FRAMES = 668
 HELD_OUT = 60

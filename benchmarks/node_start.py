@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from claim import Claim, run
-from episode import CACHE, REPOSITORY
 from node_ticks import PREFETCH
+from places import CACHE, REPOSITORY
 from robot import Robot, started
 
 ROUNDS = 7

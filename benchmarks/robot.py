@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 import rclpy
 import yaml
-from episode import REPOSITORY
+from places import REPOSITORY
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String

@@ -114,8 +114,15 @@ def test_a_document_without_its_markers_is_refused(document: str) -> None:
         replace_table(document, "new")
 
 
-def test_the_readme_has_the_markers() -> None:
-    replace_table((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8"), "")
+@pytest.mark.parametrize("name", ["README.md", "benchmarks/README.md"])
+def test_both_documents_have_the_markers(name: str) -> None:
+    replace_table((Path(__file__).parents[2] / name).read_text(encoding="utf-8"), "")
+
+
+def test_the_short_table_has_only_what_a_bar_was_set_for() -> None:
+    claims = [Claim.with_bar("f32", 1.7, 1.7, "1.70 times"), Claim("compiled", "1.00 times")]
+    lines = table([Record("chunk_latency", "2 cores", claims)], promised=True).splitlines()
+    assert lines[4:] == ["| f32 | 1.70 times | >= 1.7 times | `chunk_latency.py` |"]
 
 
 def test_a_way_that_ran_at_every_step_is_not_extrapolated() -> None:
