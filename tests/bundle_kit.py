@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import strategies as st
 
 from lerobot_inference.checkpoint import BundleContract, BundleManifest
-from lerobot_inference.checkpoint.bundle import BundleFile, CameraContract, StateEnvelope
+from lerobot_inference.checkpoint.bundle import SIGNATURE_FILE, BundleFile, CameraContract, StateEnvelope
 from lerobot_inference.records import save_record
 from lerobot_inference.types import ActionMode, Precision
 
 COLOR = "observation.images.color"
+KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(2))
 CONTRACT = BundleContract(
     joint_names=["pan", "lift"],
     signs=[1, -1],
@@ -72,3 +75,12 @@ def one_byte_changed(bundle: Path, data: st.DataObject) -> Iterator[Path]:
         yield path
     finally:
         path.write_bytes(original)
+
+
+def pem(key: Ed25519PrivateKey = KEY) -> bytes:
+    """The public half, as a robot has it."""
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def sign(folder: Path, key: Ed25519PrivateKey = KEY) -> None:
+    (folder / SIGNATURE_FILE).write_bytes(key.sign((folder / "manifest.json").read_bytes()))

@@ -28,7 +28,7 @@ class Hub:
     retry_after: seconds that an error asks to wait. status: repository -> (status, error code) of all its answers.
     missing: file that is listed only. longer: file that goes on after its announced end. ranges: whether a part of a
     file can be asked for. listed: names that the listing holds besides. cdn: address that files are redirected to.
-    echo: whether errors tell the token that the request held.
+    echo: whether errors tell the token that the request held. commit: what the branch is now.
     """
 
     repositories: dict[str, Path]
@@ -48,6 +48,12 @@ class Hub:
     listed: tuple[str, ...] = ()
     cdn: str | None = None
     echo: bool = False
+    commit: str = COMMIT
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Where they are set before huggingface_hub is imported, it asks this Hub."""
+        return {"HF_ENDPOINT": self.url, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
     @property
     def downloads(self) -> list[str]:
@@ -100,18 +106,18 @@ class _Handler(BaseHTTPRequestHandler):
         folder = hub.repositories.get(name)
         if folder is None:
             return self.refuse(404, "RepoNotFound")
-        if revision not in (BRANCH, COMMIT):
+        if revision not in (BRANCH, hub.commit):
             return self.refuse(404, "RevisionNotFound")
         siblings = [sibling(file, folder) for file in sorted(folder.rglob("*")) if file.is_file()]
         siblings += [{"rfilename": name, "size": 2, "blobId": "0" * 40} for name in hub.listed]
-        body = {"id": name, "sha": COMMIT, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
+        body = {"id": name, "sha": hub.commit, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
         return self.answer(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
     def resolve(self, parts: list[str]) -> None:
         """One file of a commit."""
         hub, name, revision, file_name = self.server.hub, "/".join(parts[:2]), parts[3], "/".join(parts[4:])
         hub.tokens[file_name] = self.headers.get("Authorization")
-        if revision != COMMIT:
+        if revision != hub.commit:
             return self.answer(400, b"files must be fetched by commit, never by branch", {})
         if hub.cdn:
             return self.answer(302, b"", {"Location": f"{hub.cdn}{self.path}?X-Signature=of-the-cdn"})
@@ -127,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             content = content[:-1] + bytes([content[-1] ^ 1])
         if file_name == hub.longer:
             content += content
-        return self.send_file(file_name, content, {"ETag": f'"{etag(file)}"', "X-Repo-Commit": COMMIT})
+        return self.send_file(file_name, content, {"ETag": f'"{etag(file)}"', "X-Repo-Commit": hub.commit})
 
     def send_file(self, name: str, content: bytes, headers: dict[str, str]) -> None:
         """What was asked for of a file, or all of it; cut short where that is how the Hub misbehaves."""

@@ -54,15 +54,9 @@ def run(hub: Hub, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def start(hub: Hub, *arguments: str | Path) -> subprocess.Popen[str]:
-    environment = os.environ | {
-        "HF_ENDPOINT": hub.url,
-        "HF_HUB_OFFLINE": "0",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_TOKEN": MARKER,
-    }
     return subprocess.Popen(
         [sys.executable, "-m", "lerobot_inference", "download", *map(str, arguments)],
-        env=environment,
+        env=os.environ | hub.variables | {"HF_TOKEN": MARKER},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

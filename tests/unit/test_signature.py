@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundle_kit import one_byte_changed, write_bundle
+from bundle_kit import OTHER_KEY, one_byte_changed, pem, sign, write_bundle
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,22 +21,13 @@ from lerobot_inference.checkpoint.bundle import SIGNATURE_FILE
 from lerobot_inference.checkpoint.signature import PUBLIC_KEY_VARIABLE
 from lerobot_inference.errors import LerobotInferenceError
 
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PAGE = (Path(__file__).parents[2] / "docs" / "explanation" / "images.md").read_text()
-
-
-def pem(key: Ed25519PrivateKey) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def sign(folder: Path, key: Ed25519PrivateKey = KEY) -> None:
-    (folder / SIGNATURE_FILE).write_bytes(key.sign((folder / "manifest.json").read_bytes()))
 
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A signed bundle, and the key configured."""
-    (tmp_path / "public.pem").write_bytes(pem(KEY))
+    (tmp_path / "public.pem").write_bytes(pem())
     monkeypatch.setenv(PUBLIC_KEY_VARIABLE, str(tmp_path / "public.pem"))
     folder = write_bundle(tmp_path / "bundle")
     sign(folder)
@@ -69,7 +59,7 @@ def test_a_bundle_without_a_signature_is_refused(bundle: Path) -> None:
 
 
 def test_another_key_is_refused(bundle: Path) -> None:
-    sign(bundle, Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    sign(bundle, OTHER_KEY)
     refused(bundle, r"manifest\.json: isn't what the owner of .*public\.pem signed")
 
 

@@ -9,6 +9,8 @@ from lerobot_inference.checkpoint.checkpoint import Checkpoint
 from lerobot_inference.checkpoint.config import ActConfig
 from lerobot_inference.checkpoint.normalization import FeatureNormalization, Normalization, NormalizationMode
 from lerobot_inference.checkpoint.signature import check_signature
+from lerobot_inference.sources import Folder, Kind, Manifest, Source, fetch
+from lerobot_inference.types import Progress, silent
 
 __all__ = [
     "ActConfig",
@@ -20,6 +22,7 @@ __all__ = [
     "Normalization",
     "NormalizationMode",
     "Policy",
+    "fetch_policy",
     "open_policy",
 ]
 
@@ -34,3 +37,18 @@ def open_policy(folder: Path) -> Policy:
     """
     check_signature(folder)
     return Bundle.open(folder) if (folder / MANIFEST_FILE).exists() else Checkpoint.open(folder)
+
+
+def fetch_policy(
+    source: Folder | Source, output: Path, *, require_pinned: bool = False, progress: Progress = silent
+) -> Manifest:
+    """Fetch a checkpoint or a bundle as `fetch` does. A bundle must be one that `open_policy` would open.
+
+    Raises as both do; what was in `output` before stays there then.
+    """
+    return fetch(source, Kind.POLICY, output, check=_check_bundle, require_pinned=require_pinned, progress=progress)
+
+
+def _check_bundle(folder: Path) -> None:
+    if (folder / MANIFEST_FILE).exists():
+        open_policy(folder)

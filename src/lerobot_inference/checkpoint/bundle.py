@@ -6,6 +6,7 @@ policy.onnx               the network with its normalisation: images and state i
 statistics.safetensors    the checkpoint's normalisation statistics
 README.md                 what it is and how to run it
 manifest.json.sig         who wrote it, where they said so: see signature.py
+download.json             where it was fetched from, where it was: see sources/manifest.py
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_
 from lerobot_inference.errors import CheckpointError
 from lerobot_inference.files import atomic_write, sha256_file
 from lerobot_inference.records import Figure, Record, first_problem
+from lerobot_inference.sources import MANIFEST_FILE as DOWNLOAD_FILE
 from lerobot_inference.types import ActionMode, ImageShape, PolicySpec, Precision
 
 MANIFEST_FILE = "manifest.json"
@@ -286,7 +288,7 @@ def _verify_files(folder: Path, manifest: BundleManifest) -> None:
             raise CheckpointError(
                 f"{path}: was changed after the export: {found}, {MANIFEST_FILE} says {expected}", hint=COPY_AGAIN
             )
-    known = {folder / name for name in (*manifest.files, MANIFEST_FILE, SIGNATURE_FILE)}
+    known = {folder / name for name in (*manifest.files, MANIFEST_FILE, SIGNATURE_FILE, DOWNLOAD_FILE)}
     for path in sorted(folder.rglob("*")):
         if path not in known and (path.is_symlink() or not path.is_dir()):
             raise CheckpointError(

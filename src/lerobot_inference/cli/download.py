@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
+from lerobot_inference.checkpoint import fetch_policy
 from lerobot_inference.cli.console import console, print_json, progress_display
 from lerobot_inference.errors import UsageError
 from lerobot_inference.sources import Kind, Manifest, fetch, parse_source
-from lerobot_inference.types import Progress
 
 SOURCE = "a folder, a repository on the Hub, or a place on Azure, as above."
 REVISION = "On the Hub a branch, tag or commit; on Azure what a download printed. What is there now, when not given."
@@ -42,16 +42,26 @@ def download(
     azureml://datastores/STORE/paths/FOLDER; or by
     https://ACCOUNT.blob.core.windows.net/CONTAINER/FOLDER.
 
+    Of a bundle every byte must be the one that was exported, and where
+    LEROBOT_INFERENCE_PUBLIC_KEY names a key, its owner must have signed it;
+    otherwise what was in the folder stays there.
+
     Who asks comes from the environment alone: HF_TOKEN or `hf auth login`,
     `az login` or a managed identity. So does the workspace: AZURE_SUBSCRIPTION_ID,
     AZURE_RESOURCE_GROUP and AZUREML_WORKSPACE_NAME.
     """
     if policy is None and dataset is None:
         raise UsageError("nothing to download", hint="give --policy, --dataset or both")
+    fetched_policy = fetched_dataset = None
     with progress_display() as progress:
-        pinned = require_pinned
-        fetched_policy = _fetch(policy, policy_revision, Kind.POLICY, output_policy, pinned, progress)
-        fetched_dataset = _fetch(dataset, dataset_revision, Kind.DATASET, output_dataset, pinned, progress)
+        if policy is not None:
+            source = parse_source(policy, policy_revision)
+            fetched_policy = fetch_policy(source, output_policy, require_pinned=require_pinned, progress=progress)
+        if dataset is not None:
+            source = parse_source(dataset, dataset_revision)
+            fetched_dataset = fetch(
+                source, Kind.DATASET, output_dataset, require_pinned=require_pinned, progress=progress
+            )
     if json:
         print_json(Downloaded(policy=fetched_policy, dataset=fetched_dataset))
         return
@@ -59,11 +69,3 @@ def download(
         if manifest:
             where = f"{manifest.source}@{manifest.revision}" if manifest.revision else manifest.source
             console.print(f"{where} -> {folder} ({len(manifest.files)} files, sha256 verified)", soft_wrap=True)
-
-
-def _fetch(
-    text: str | None, revision: str | None, kind: Kind, output: Path, pinned: bool, progress: Progress
-) -> Manifest | None:
-    if text is None:
-        return None
-    return fetch(parse_source(text, revision), kind, output, require_pinned=pinned, progress=progress)

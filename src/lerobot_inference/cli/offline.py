@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from lerobot_inference.checkpoint import open_policy
+from lerobot_inference.checkpoint import fetch_policy, open_policy
 from lerobot_inference.cli.console import console, errors, progress_display
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import Engine, EngineChoice
 from lerobot_inference.evaluation.baselines import skill
 from lerobot_inference.evaluation.fit import check_fit
 from lerobot_inference.evaluation.offline import OfflineRun, run_offline, select_steps
-from lerobot_inference.sources import Folder, Kind, fetch, parse_source
+from lerobot_inference.sources import Folder, parse_source
 from lerobot_inference.types import FloatArray
 
 RULE = "=" * 60
@@ -58,7 +58,7 @@ def _policy_folder(policy_repo: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lerobot-inference"
     folder = cache / policy_repo
     with progress_display() as progress:
-        manifest = fetch(source, Kind.POLICY, folder, progress=progress)
+        manifest = fetch_policy(source, folder, progress=progress)
     errors.print(f"{policy_repo}@{manifest.revision} in {folder}", soft_wrap=True)
     return folder
 

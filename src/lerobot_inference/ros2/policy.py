@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lerobot_inference.checkpoint import Bundle, Policy, open_policy
+from lerobot_inference.checkpoint import Bundle, Policy, fetch_policy, open_policy
 from lerobot_inference.errors import CheckpointError
-from lerobot_inference.sources import Folder, Kind, fetch, parse_source
+from lerobot_inference.sources import Folder, parse_source
 
 CACHE_VARIABLE = "LEROBOT_INFERENCE_CACHE"
 
@@ -27,13 +27,13 @@ class LoadedPolicy:
 def load_policy(text: str, revision: str) -> LoadedPolicy:
     """Open a bundle or checkpoint, fetching it where `text` is no folder. revision: empty for none.
 
-    Raises UsageError, InputError, ServiceError, StorageError as `fetch` and `open_policy` do.
+    Raises UsageError, InputError, ServiceError, StorageError as `fetch_policy` and `open_policy` do.
     """
     source = parse_source(text, revision or None)
     if isinstance(source, Folder):
         return _opened(source.path, None, None)
     folder = cache() / re.sub(r"[^A-Za-z0-9._-]+", "--", f"{text}@{revision or 'default'}")
-    manifest = fetch(source, Kind.POLICY, folder)
+    manifest = fetch_policy(source, folder)
     return _opened(folder, manifest.source, manifest.revision)
 
 

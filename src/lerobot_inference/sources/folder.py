@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lerobot_inference.errors import InputError, UsageError
 from lerobot_inference.files import atomic_folder, sha256_file
+from lerobot_inference.sources.check import Check, check_copy
 from lerobot_inference.sources.kind import Kind
 from lerobot_inference.sources.manifest import Manifest, list_files, read_manifest
 from lerobot_inference.types import Progress
@@ -30,7 +31,7 @@ class Folder:
         return cls(path)
 
 
-def copy(folder: Path, kind: Kind, output: Path, progress: Progress) -> Manifest:
+def copy(folder: Path, kind: Kind, output: Path, check: Check, progress: Progress) -> Manifest:
     """Copy what is worth having, unless `output` is that copy. Raises InputError, StorageError."""
     names = kind.select([path.as_posix() for path in list_files(folder)], str(folder))
     origin = read_manifest(folder)
@@ -41,6 +42,7 @@ def copy(folder: Path, kind: Kind, output: Path, progress: Progress) -> Manifest
         files={name: sha256_file(folder / name) for name in names},
     )
     if read_manifest(output) == manifest and manifest.mismatch(output) is None:
+        check(output)
         return manifest
     with atomic_folder(output) as partial:
         for done, name in enumerate(names):
@@ -50,5 +52,6 @@ def copy(folder: Path, kind: Kind, output: Path, progress: Progress) -> Manifest
         if damaged := manifest.mismatch(partial):
             raise InputError(damaged, hint="the source changed while it was copied; run again")
         manifest.write(partial)
+        check_copy(partial, str(folder), check)
     progress(f"copy {kind.name.lower()}", len(names), len(names))
     return manifest

@@ -10,6 +10,17 @@ from pathlib import PurePosixPath, PureWindowsPath
 from lerobot_inference.errors import InputError
 from lerobot_inference.sources.manifest import MANIFEST_FILE
 
+BUNDLE = (
+    "manifest.json",
+    "manifest.json.sig",
+    "contract.json",
+    "policy.onnx",
+    "policy.weights",
+    "statistics.safetensors",
+    "README.md",
+)
+"""Where the first is, a policy is a bundle, and nothing but this belongs to it: see checkpoint/bundle.py."""
+
 
 class Kind(StrEnum):
     """What is fetched. The values are the Hub's own repository types."""
@@ -19,7 +30,7 @@ class Kind(StrEnum):
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """The files worth having; pickles and code are never fetched."""
+        """The files worth having, of a policy that is no bundle; pickles and code are never fetched."""
         if self is Kind.POLICY:
             return ("*.json", "*.safetensors", "README.md", "LICENSE*")
         return ("meta/*", "data/*", "videos/*", "README.md", "LICENSE*")
@@ -30,7 +41,9 @@ class Kind(StrEnum):
         names: paths with slashes, below the source's root. where: the source, for messages.
         Raises InputError when there are none, and for a name that would be written outside the folder.
         """
-        found = [name for name in names if any(fnmatch(name, pattern) for pattern in self.patterns)]
+        names = list(names)
+        patterns = BUNDLE if self is Kind.POLICY and BUNDLE[0] in names else self.patterns
+        found = [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
         for name in found:
             _check(name, where)
         found = [name for name in found if name[0] != "." and PurePosixPath(name).name != MANIFEST_FILE]
