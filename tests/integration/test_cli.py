@@ -41,6 +41,26 @@ def test_evaluate_prints_the_policy_above_every_baseline_for_both_protocols(
     assert "evaluate: 3/3" in result.stderr
 
 
+def test_a_baseline_that_beats_the_policy_is_called_better_and_by_how_much(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    result = evaluate(checkpoint, dataset_folder, tmp_path / "results", "--protocol", "as-deployed")
+    found = json.loads((tmp_path / "results" / "eval_results.json").read_text())["protocols"]["as_deployed"]
+    times = found["error"]["mse"] / found["baselines"]["hold_still"]["mse"]
+    assert times > 20  # the policy was never trained
+    assert re.search(rf"hold still .* {times:.1f}x better", result.stdout)
+    assert " 0.0x" not in result.stdout
+
+
+def test_a_count_of_more_episodes_than_there_are_is_said_and_scores_all(
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    result = evaluate(checkpoint, dataset_folder, tmp_path / "results", "--protocol", "as-deployed", "--episodes", "7")
+    assert result.returncode == 0
+    assert "warning: --episodes 7: the dataset has 3, which are all scored" in result.stderr
+    assert json.loads((tmp_path / "results" / "eval_results.json").read_text())["episodes_evaluated"] == 3
+
+
 def test_json_is_alone_on_stdout_and_is_the_file(checkpoint: Path, dataset_folder: Path, tmp_path: Path) -> None:
     result = evaluate(checkpoint, dataset_folder, tmp_path / "results", "--json", "--protocol", "as-deployed")
     assert result.returncode == 0, result.stderr

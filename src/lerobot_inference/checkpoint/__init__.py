@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lerobot_inference.checkpoint.access import access_errors
 from lerobot_inference.checkpoint.bundle import MANIFEST_FILE, Bundle, BundleContract, BundleManifest
 from lerobot_inference.checkpoint.checkpoint import Checkpoint
 from lerobot_inference.checkpoint.config import ActConfig
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 type Policy = Checkpoint | Bundle
+"""What an engine runs: as it was trained, or as it was exported."""
 
 
 def open_policy(folder: Path) -> Policy:
@@ -35,8 +37,10 @@ def open_policy(folder: Path) -> Policy:
     Where LEROBOT_INFERENCE_PUBLIC_KEY names a key, only a bundle that its owner signed is opened.
     Raises CheckpointError naming the file and what is wrong with it; also as `check_signature` does.
     """
-    check_signature(folder)
-    return Bundle.open(folder) if (folder / MANIFEST_FILE).exists() else Checkpoint.open(folder)
+    with access_errors(folder):
+        check_signature(folder)
+        is_bundle = (folder / MANIFEST_FILE).exists()
+    return Bundle.open(folder) if is_bundle else Checkpoint.open(folder)
 
 
 def fetch_policy(

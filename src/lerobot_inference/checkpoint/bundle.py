@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
+from lerobot_inference.checkpoint.access import access_errors
 from lerobot_inference.errors import CheckpointError
 from lerobot_inference.files import atomic_write, sha256_file
 from lerobot_inference.records import Figure, Record, first_problem
@@ -218,10 +219,11 @@ class Bundle:
 
         Raises CheckpointError naming the file, what was found and what was expected.
         """
-        manifest = _read(folder / MANIFEST_FILE, BundleManifest)
-        _check_seal(folder / MANIFEST_FILE, manifest.manifest_sha256)
-        _verify_files(folder, manifest)
-        return cls(folder, manifest, _read(folder / CONTRACT_FILE, BundleContract))
+        with access_errors(folder):
+            manifest = _read(folder / MANIFEST_FILE, BundleManifest)
+            _check_seal(folder / MANIFEST_FILE, manifest.manifest_sha256)
+            _verify_files(folder, manifest)
+            return cls(folder, manifest, _read(folder / CONTRACT_FILE, BundleContract))
 
     @property
     def spec(self) -> PolicySpec:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from lerobot_inference.checkpoint.access import access_errors
 from lerobot_inference.checkpoint.config import CONFIG_FILE, ActConfig, read_config
 from lerobot_inference.checkpoint.normalization import Normalization, read_normalization
 from lerobot_inference.errors import CheckpointError
@@ -40,14 +41,16 @@ class Checkpoint:
 
         Raises CheckpointError naming the file and field.
         """
-        if not folder.is_dir():
-            raise CheckpointError(
-                f"{folder}: no such folder", hint="fetch it first with: lerobot-inference download --policy org/name"
-            )
-        _suggest_inner_folder(folder)
-        config = read_config(folder)
-        parameters = _verify_weights(folder, config)
-        return cls(folder, config, read_normalization(folder, config), parameters)
+        with access_errors(folder):
+            if not folder.is_dir():
+                raise CheckpointError(
+                    f"{folder}: no such folder",
+                    hint="fetch it first with: lerobot-inference download --policy org/name",
+                )
+            _suggest_inner_folder(folder)
+            config = read_config(folder)
+            parameters = _verify_weights(folder, config)
+            return cls(folder, config, read_normalization(folder, config), parameters)
 
     @property
     def spec(self) -> PolicySpec:
@@ -61,11 +64,12 @@ class Checkpoint:
 
     @cached_property
     def file_hashes(self) -> dict[str, str]:
-        """File name -> sha256 of every file that decides what the policy computes."""
+        """File name -> sha256 of every file that decides what the policy computes. Raises CheckpointError."""
         names = [CONFIG_FILE, WEIGHTS_FILE, *self.normalization.files]
         if (self.folder / TRAIN_CONFIG_FILE).is_file():
             names.append(TRAIN_CONFIG_FILE)
-        return {name: sha256_file(self.folder / name) for name in names}
+        with access_errors(self.folder):
+            return {name: sha256_file(self.folder / name) for name in names}
 
 
 def _suggest_inner_folder(folder: Path) -> None:

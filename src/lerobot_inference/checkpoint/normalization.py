@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from lerobot_inference.checkpoint.config import ActConfig, Feature, read_json
 from lerobot_inference.errors import CheckpointError
@@ -167,7 +167,7 @@ def _find_step(path: Path, name: str) -> tuple[Step, StepConfig]:
 
 def _read_tensors(path: Path) -> dict[str, FloatArray]:
     try:
-        return {name: value.astype(np.float32) for name, value in load_file(path).items()}
+        return {name: value.astype(np.float32) for name, value in load(path.read_bytes()).items()}
     except FileNotFoundError:
         raise CheckpointError(f"{path}: file not found; the checkpoint has no normalisation statistics") from None
     except (OSError, SafetensorError) as error:

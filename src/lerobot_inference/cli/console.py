@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from lerobot_inference.types import Progress
 
@@ -23,6 +24,11 @@ LINE_EVERY_S = 5.0
 def print_json(record: BaseModel) -> None:
     """Print a record as JSON alone on stdout, for scripts."""
     print(record.model_dump_json(indent=2))
+
+
+def warn(message: str) -> None:
+    """Say on stderr that something came out in another way than a person may expect."""
+    errors.print(Text.assemble(("warning:", "bold yellow"), f" {message}"), soft_wrap=True)
 
 
 @contextmanager

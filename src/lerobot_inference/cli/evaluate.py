@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from lerobot_inference.checkpoint import open_policy
-from lerobot_inference.cli.console import console, errors, print_json, progress_display
+from lerobot_inference.cli.console import console, print_json, progress_display, warn
 from lerobot_inference.cli.options import (
     DatasetOption,
     DeviceOption,
@@ -117,7 +116,7 @@ def print_results(results: EvalResults, output: Path, *, as_json: bool) -> None:
         console.print(f"results: {output}", soft_wrap=True)
     if results.status == "partial":
         which = f"episodes {results.failed_episodes}" if results.failed_episodes else "episodes under a perturbation"
-        errors.print(Text.assemble(("warning:", "bold yellow"), f" {which} failed; see failure_cases.jsonl"))
+        warn(f"{which} failed; see failure_cases.jsonl")
         raise typer.Exit(PARTIAL_EXIT_CODE)
 
 
@@ -134,10 +133,17 @@ def summary_table(results: EvalResults) -> Table:
         table.add_row(f"{name.replace('_', '-')}, {protocol.steps} steps: skill {skill}", style="bold")
         policy = protocol.error
         for predictor, error in {"policy": policy, **protocol.baselines}.items():
-            worse = f"{error.mse / policy.mse:.1f}x" if error is not policy and policy.mse else ""
+            worse = _times(error.mse, policy.mse) if error is not policy else ""
             table.add_row(f"  {predictor.replace('_', ' ')}", f"{error.mse:.2e}", f"{1000 * error.mae:.3f}", worse)
         table.add_section()
     return table
+
+
+def _times(baseline: float, policy: float) -> str:
+    """How many times worse a baseline is; which of the two is better is said where it is the baseline."""
+    if baseline >= policy:
+        return f"{baseline / policy:.1f}x" if policy else ""
+    return f"{policy / baseline:.1f}x better" if baseline else "exact"
 
 
 def robustness_table(results: EvalResults) -> Table:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lerobot_inference.checkpoint import Policy
+from lerobot_inference.cli.console import warn
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.evaluation.perturbations import EXAMPLES
 from lerobot_inference.evaluation.plan import EvaluationPlan
@@ -56,7 +57,7 @@ def make_plan(
     guards: Path,
 ) -> EvaluationPlan:
     """The plan that the options ask for. Raises as `EvaluationPlan.make` does."""
-    return EvaluationPlan.make(
+    plan = EvaluationPlan.make(
         policy,
         dataset,
         episodes=episodes,
@@ -67,3 +68,6 @@ def make_plan(
         perturb=perturb or "",
         guards=guards,
     )
+    if episodes.strip().isdigit() and int(episodes) > len(plan.episodes):
+        warn(f"--episodes {episodes.strip()}: the dataset has {len(plan.episodes)}, which are all scored")
+    return plan

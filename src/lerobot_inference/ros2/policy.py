@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lerobot_inference.checkpoint import Bundle, Policy, fetch_policy, open_policy
-from lerobot_inference.errors import CheckpointError
 from lerobot_inference.sources import Folder, parse_source
 
 CACHE_VARIABLE = "LEROBOT_INFERENCE_CACHE"
@@ -44,13 +43,7 @@ def cache() -> Path:
 
 
 def _opened(folder: Path, source: str | None, revision: str | None) -> LoadedPolicy:
-    try:
-        policy = open_policy(folder)
-    except PermissionError as error:
-        raise CheckpointError(
-            f"{error.filename}: user {os.getuid()}, who runs this, may not read it",
-            hint="let everybody read it (chmod -R a+rX), or run as its owner (docker run --user)",
-        ) from error
+    policy = open_policy(folder)
     if isinstance(policy, Bundle):
         manifest = policy.manifest
         return LoadedPolicy(
