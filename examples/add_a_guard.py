@@ -1,24 +1,13 @@
-"""Add a guard: keep the tool out of a cylinder, and see what it makes of a policy's commands.
+"""Add a guard: keep the tool away from a post that stands in the cell.
 
-    python examples/add_a_guard.py CHECKPOINT DATASET RESULTS
-
-In the package it is a file in control/guards/ and a line in chain.py: node, `evaluate` and `sim rollout` then have it.
+`pip install ./examples` beside lerobot-inference, and `keep_out: {post: [0.4, 0.1], radius: 0.15}` in a guards file:
+the node, `evaluate` and `sim rollout` then ask it, before the limits of the package itself.
 """
-
-import sys
-from pathlib import Path
 
 import numpy as np
 
-from lerobot_inference.checkpoint import open_policy
-from lerobot_inference.control.guards import ACCEPT, Severity, Situation, Verdict
-from lerobot_inference.control.guards.base import Settings
-from lerobot_inference.control.guards.chain import KINDS, LIMITS
+from lerobot_inference.control.guards import ACCEPT, Settings, Severity, Situation, Verdict
 from lerobot_inference.control.kinematics import link_positions
-from lerobot_inference.dataset import Dataset
-from lerobot_inference.engine import EngineChoice
-from lerobot_inference.evaluation.evaluate import evaluate
-from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.types import FloatArray
 
 
@@ -37,22 +26,3 @@ class KeepOut(Settings):
         if away >= self.radius:
             return ACCEPT
         return Verdict(Severity.LATCH, f"the tool would come within {away:.2f} m of the post")
-
-
-LIMITS["keep_out"] = KINDS["keep_out"] = KeepOut
-
-
-def main(checkpoint: Path, recordings: Path, output: Path) -> None:
-    """Evaluate with this guard alone and say what it said first."""
-    output.mkdir(parents=True, exist_ok=True)
-    guards = output / "guards.yaml"
-    guards.write_text("guards: {keep_out: {post: [0.0, 0.0], radius: 2.0}}")  # so wide that it must speak
-    policy, dataset = open_policy(checkpoint), Dataset.open(recordings)
-    plan = EvaluationPlan.make(policy, dataset, guards=guards)
-    results = evaluate(policy, dataset, EngineChoice(device="cpu").load(policy), output / "results", plan)
-    first = results.safety_replay.first_events["keep_out"]
-    print(f"episode {first.episode}, step {first.step}: {first.severity}, {first.reason}")
-
-
-if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))

@@ -1,37 +1,41 @@
-"""Add an engine: two policies as one, which answers with the mean of both chunks.
+"""Add an engine: one of the package's, each action of whose chunks is then the mean of itself and its neighbours.
 
-    python examples/add_an_engine.py CHECKPOINT OTHER_CHECKPOINT DATASET RESULTS
-
-In the package it is a file in engine/ with `available_devices()`, `PRECISIONS` and `build`, and a name in `BACKENDS`.
+`pip install ./examples` beside lerobot-inference: it is then `--engine smooth`, and `-p engine:=smooth` of the node.
 """
 
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lerobot_inference.checkpoint import open_policy
-from lerobot_inference.dataset import Dataset
-from lerobot_inference.engine import Engine, EngineChoice
-from lerobot_inference.engine.base import warm_up
-from lerobot_inference.evaluation.evaluate import evaluate
-from lerobot_inference.evaluation.plan import EvaluationPlan
-from lerobot_inference.types import ActionChunk, FloatArray, PolicySpec, UInt8Array
+from lerobot_inference.checkpoint import Policy
+from lerobot_inference.engine import Engine, EngineChoice, check_chunk, warm_up
+from lerobot_inference.types import ActionChunk, FloatArray, PolicySpec, Precision, UInt8Array
+
+PRECISIONS = {"cpu": (Precision.F32,)}
+
+
+def available_devices() -> list[str]:
+    """Where it runs."""
+    return list(PRECISIONS)
+
+
+def build(policy: Policy, device: str, precision: Precision, threads: int | None) -> Engine:
+    """What `--engine smooth` makes."""
+    return SmoothEngine(EngineChoice("auto", device, precision, threads).load(policy))
 
 
 @dataclass
-class MeanEngine:
-    """The mean of what several engines answer; their policies have the same cameras, joints and chunk."""
+class SmoothEngine:
+    """Smooths what another engine answers."""
 
-    parts: Sequence[Engine]
-    name: str = "mean"
+    inner: Engine
+    name: str = "smooth"
 
     def __post_init__(self) -> None:
-        first = self.parts[0]
-        self.device, self.precision, self.threads = first.device, first.precision, first.threads
-        self.spec: PolicySpec = first.spec
+        inner = self.inner
+        self.device, self.precision, self.threads = inner.device, inner.precision, inner.threads
+        self.spec: PolicySpec = inner.spec
 
     def warm_up(self) -> float:
         """See Engine."""
@@ -41,27 +45,8 @@ class MeanEngine:
         self, images: Mapping[str, UInt8Array], states: FloatArray, environment: FloatArray | None = None
     ) -> ActionChunk:
         """See Engine."""
-        chunks = [part.predict(images, states, environment) for part in self.parts]
-        return ActionChunk(
-            np.mean([chunk.actions for chunk in chunks], axis=0, dtype=np.float32),
-            forward_s=sum(chunk.forward_s for chunk in chunks),
-        )
-
-
-def main(one: Path, other: Path, recordings: Path, output: Path) -> None:
-    """Evaluate each policy, then both as one."""
-    dataset = Dataset.open(recordings)
-    policies = [open_policy(one), open_policy(other)]
-    engines = [EngineChoice(device="cpu").load(policy) for policy in policies]
-    plan = EvaluationPlan.make(policies[0], dataset, every_frame=False)
-    for name, policy, engine in (
-        ("one", policies[0], engines[0]),
-        ("other", policies[1], engines[1]),
-        ("mean", policies[0], MeanEngine(engines)),
-    ):
-        results = evaluate(policy, dataset, engine, output / name, plan)
-        print(f"{name}: {1000 * results.aggregate_mae:.3f} mrad a step")
-
-
-if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+        chunk = self.inner.predict(images, states, environment)
+        padded = np.pad(chunk.actions, ((0, 0), (1, 1), (0, 0)), "edge")
+        actions = (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]) / np.float32(3)
+        check_chunk(self.spec, actions)
+        return replace(chunk, actions=actions)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from generator import command_line, gate, guards, metrics, ros2, schemas
+from generator import api, command_line, gate, guards, metrics, ros2, schemas
 
 PAGES = {
+    "api.md": api.page,
     "cli.md": command_line.page,
     "gate.md": gate.page,
     "guards.md": guards.page,

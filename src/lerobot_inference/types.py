@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 type FloatArray = NDArray[np.float32]
+"""Joint vectors, actions, commands."""
 type UInt8Array = NDArray[np.uint8]
+"""Images."""
 type BoolArray = NDArray[np.bool_]
+"""Which of something."""
 type IntArray = NDArray[np.int64]
 type TimeArray = NDArray[np.float64]
 

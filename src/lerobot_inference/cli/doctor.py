@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Annotated
@@ -14,6 +16,7 @@ from rich.text import Text
 
 from lerobot_inference.cli.console import console, print_json
 from lerobot_inference.errors import UsageError
+from lerobot_inference.plugins import Plugin
 
 EXTRAS = {
     "dataset": ("av", "pyarrow"),
@@ -59,7 +62,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Say what is installed, which devices and extras are there, and what to do about the rest."""
-    report = Report(checks=[_python(), *(_extra(name) for name in EXTRAS), *_devices(), _rendering()])
+    report = Report(checks=[_python(), *(_extra(name) for name in EXTRAS), *_devices(), _rendering(), *_plugins()])
     if json:
         print_json(report)
         return
@@ -129,3 +132,27 @@ def _rendering() -> Check:
     if library:
         return Check(name="rendering", ok=True, found=library)
     return Check(name="rendering", ok=False, found="no libEGL", advice="apt-get install libegl1 (for sim and the demo)")
+
+
+def _plugins() -> list[Check]:
+    """What other distributions bring, loaded as it is where somebody asks for it."""
+    from lerobot_inference.control.guards.chain import foreign_guards
+    from lerobot_inference.control.guards.foreign import foreign_kind
+    from lerobot_inference.engine import backend, foreign_engines
+
+    try:
+        guards, engines = foreign_guards(), foreign_engines()
+    except UsageError as error:
+        return [Check(name="plugins", ok=False, found=error.message, advice=error.hint or "")]
+    return [
+        *(_plugin(f"guard {name}", guard, partial(foreign_kind, guard)) for name, guard in guards.items()),
+        *(_plugin(f"engine {name}", engine, partial(backend, name)) for name, engine in engines.items()),
+    ]
+
+
+def _plugin(name: str, plugin: Plugin, load: Callable[[], object]) -> Check:
+    try:
+        load()
+    except UsageError as error:
+        return Check(name=name, ok=False, found=error.message, advice=error.hint or "")
+    return Check(name=name, ok=True, found=str(plugin))

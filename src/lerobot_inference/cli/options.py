@@ -13,7 +13,10 @@ from lerobot_inference.types import Precision
 PolicyOption = Annotated[Path, typer.Option(help="Folder of the policy: a lerobot ACT checkpoint, or a bundle.")]
 DatasetOption = Annotated[Path, typer.Option(help="Folder of the LeRobot v3 dataset.")]
 EngineOption = Annotated[
-    str, typer.Option(help=f"{', '.join(ENGINES)}; auto is the fastest exact one that is installed.")
+    str,
+    typer.Option(
+        help=f"{', '.join(ENGINES)}, or one that another distribution brings; auto is the fastest exact one of ours."
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(help=f"{', '.join(DEVICES)}; an absent one is an error.")]
 PrecisionOption = Annotated[

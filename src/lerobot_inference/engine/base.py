@@ -13,6 +13,7 @@ from lerobot_inference.errors import EngineError, UsageError
 from lerobot_inference.types import ActionChunk, FloatArray, PolicySpec, Precision, UInt8Array
 
 DEVICES = ("cuda", "cpu", "mps", "tensorrt", "gpu", "npu")
+"""What `--device` takes; an engine of another distribution may have others."""
 MOST_THREADS = 8  # one forward pass scales no further
 
 
@@ -40,6 +41,18 @@ class Engine(Protocol):
         images[feature name]: (B, H, W, 3) uint8 RGB. states: (B, S) radians. environment: (B, E), where the policy
         was trained with observation.environment_state.
         """
+
+
+class Backend(Protocol):
+    """What makes an engine: a module, or anything that has these. PRECISIONS: device -> what it computes in there."""
+
+    PRECISIONS: Mapping[str, tuple[Precision, ...]]
+
+    def available_devices(self) -> list[str]:
+        """Those that are here, all of PRECISIONS. Raises UsageError when something it needs isn't installed."""
+
+    def build(self, policy: Policy, device: str, precision: Precision, threads: int | None) -> Engine:
+        """Make the engine. threads: None is every core this process may use, up to eight."""
 
 
 def warm_up(engine: Engine) -> float:

@@ -15,6 +15,7 @@ from lerobot_inference.engine.base import Engine
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.results import EvalResults, Provenance
 from lerobot_inference.evaluation.statistics import SEED
+from lerobot_inference.plugins import installed
 from lerobot_inference.sources import read_origin
 from lerobot_inference.types import Precision
 
@@ -70,8 +71,9 @@ def describe_provenance(policy: Policy, dataset: Dataset, episodes: list[int], s
 
 
 def installed_versions() -> dict[str, str]:
-    """Package -> version of all that may decide a figure and is installed; python's too."""
-    return {name: found for name in PACKAGES if (found := _version(name))} | {"python": platform.python_version()}
+    """Package -> version of all that may decide a figure and is installed; python's and plugins' too."""
+    packages = (*PACKAGES, *(plugin.distribution for plugin in installed()))
+    return {name: found for name in packages if (found := _version(name))} | {"python": platform.python_version()}
 
 
 def require_evaluated(checkpoint: Checkpoint, results: EvalResults, folder: Path) -> None:

@@ -10,6 +10,7 @@ from lerobot_inference.errors import InputError
 from lerobot_inference.files import sha256_file
 
 MANIFEST_FILE = "download.json"
+"""The file of a fetched folder that says where it is from."""
 
 
 class Manifest(BaseModel):

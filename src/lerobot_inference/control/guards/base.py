@@ -45,6 +45,7 @@ class Verdict:
 
 
 ACCEPT = Verdict(Severity.ACCEPT)
+"""As asked."""
 
 
 @dataclass(frozen=True)

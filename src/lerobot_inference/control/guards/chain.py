@@ -22,6 +22,7 @@ from lerobot_inference.control.guards.base import (
 from lerobot_inference.control.guards.chunk_border import ChunkBorder
 from lerobot_inference.control.guards.finite_chunk import FiniteChunk
 from lerobot_inference.control.guards.first_target import FirstTarget
+from lerobot_inference.control.guards.foreign import ForeignGuard, foreign_kind
 from lerobot_inference.control.guards.image_age import ImageAge
 from lerobot_inference.control.guards.inference_error import InferenceError
 from lerobot_inference.control.guards.joint_acceleration import JointAcceleration
@@ -40,6 +41,7 @@ from lerobot_inference.control.guards.tool_speed import ToolSpeed
 from lerobot_inference.control.guards.tracking_error import TrackingError
 from lerobot_inference.control.guards.workspace import Workspace
 from lerobot_inference.errors import ConfigError
+from lerobot_inference.plugins import GUARD_GROUPS, Plugin, plugins
 from lerobot_inference.records import first_problem
 from lerobot_inference.types import FloatArray
 
@@ -75,6 +77,7 @@ LIMITS: dict[str, type[Settings]] = {
     "workspace": Workspace,
 }
 KINDS = WATCHES | IDLES | STARTS | CHUNK_CHECKS | LIMITS
+OWN = {"watches": WATCHES, "idles": IDLES, "starts": STARTS, "chunk_checks": CHUNK_CHECKS, "limits": LIMITS}
 
 
 @dataclass(frozen=True)
@@ -119,15 +122,25 @@ class Guards:
     def make(cls, settings: Mapping[str, Mapping[str, Any]], source: str = "guards") -> Guards:
         """The guards that `settings` name, with the values given there and defaults for the rest.
 
-        Raises ConfigError naming the guard and the field, with `source` as where they are from.
+        Raises ConfigError naming the guard and the field, with `source` as where they are from; UsageError naming the
+        distribution whose guard can't be used.
         """
-        if unknown := [name for name in settings if name not in KINDS]:
-            raise ConfigError(f"{source}: there is no guard {unknown[0]}", hint=f"there is: {', '.join(KINDS)}")
+        others = foreign_guards()
+        if unknown := [name for name in settings if name not in KINDS and name not in others]:
+            hint = f"there is: {', '.join((*KINDS, *others))}"
+            raise ConfigError(f"{source}: there is no guard {unknown[0]}", hint=hint)
 
-        def chosen(kinds: Mapping[str, type[Settings]]) -> dict[str, Any]:
-            return {name: _read(kinds[name], settings[name], f"{source}: {name}") for name in kinds if name in settings}
+        def made(name: str, kind: type[Settings]) -> Settings:
+            return _read(kind, settings[name], f"{source}: {name}")
 
-        return cls(settings, chosen(WATCHES), chosen(IDLES), chosen(STARTS), chosen(CHUNK_CHECKS), chosen(LIMITS))
+        def chosen(kind: str) -> dict[str, Any]:
+            """The others' first, so that a target which one of them asks for is held against every limit of our own."""
+            group, own = GUARD_GROUPS[kind], OWN[kind]
+            foreign = {name: other for name, other in others.items() if other.group == group and name in settings}
+            asked = {name: ForeignGuard(made(name, foreign_kind(other))) for name, other in foreign.items()}
+            return asked | {name: made(name, own[name]) for name in own if name in settings}
+
+        return cls(settings, **{kind: chosen(kind) for kind in OWN})
 
     @classmethod
     def load(cls, path: Path, known: Mapping[str, Mapping[str, Any]] | None = None) -> Guards:
@@ -175,6 +188,11 @@ class Guards:
                 return Outcome(severity, tuple(events))
             target = target if verdict.target is None else verdict.target
         return Outcome(severity, tuple(events), target)
+
+
+def foreign_guards() -> dict[str, Plugin]:
+    """Name -> the guard that another distribution brings, of every kind. Raises UsageError as `plugins` does."""
+    return plugins(GUARD_GROUPS.values(), KINDS)
 
 
 def _ask[G](guards: Mapping[str, G], check: Callable[[G], Verdict]) -> Outcome:
