@@ -8,7 +8,7 @@ from importlib import import_module
 from itertools import pairwise
 from types import ModuleType
 
-from generator.text import code, document, summary, table
+from generator.text import code, summary, table
 from lerobot_inference.control.guards.foreign import CHECKS
 from lerobot_inference.plugins import GROUPS
 
@@ -62,7 +62,7 @@ def page() -> str:
     ]
     for module, names in public().items():
         rows = [(code(name), said(module, name)) for name in names]
-        parts.append(f"\n## {code(module)}\n\n{document(import_module(module))}\n\n{table(('name', 'what'), rows)}")
+        parts.append(f"\n## {code(module)}\n\n{summary(import_module(module))}\n\n{table(('name', 'what'), rows)}")
     rows = [(code(group), _entry(group)) for group in GROUPS]
     return "".join([*parts, f"\n## Entry points\n\n{table(('group', 'an entry names'), rows)}"])
 
