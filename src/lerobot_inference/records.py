@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lerobot_inference.errors import ConfigError
 from lerobot_inference.files import atomic_write
 
 Figure = Annotated[float, Field(allow_inf_nan=False)]
@@ -22,6 +23,19 @@ def save_record(record: BaseModel, path: Path) -> None:
     """Write one record as indented JSON. Raises StorageError."""
     with atomic_write(path) as temporary:
         temporary.write_text(f"{record.model_dump_json(indent=2)}\n", encoding="utf-8")
+
+
+def load_record[R: BaseModel](kind: type[R], path: Path, *, absent: str, damaged: str) -> R:
+    """Read one record. absent, damaged: what to do where there is no such file, and where it holds something else.
+
+    Raises ConfigError naming the file and the first field that is wrong.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", hint=absent) from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {first_problem(error)}", hint=damaged) from error
 
 
 def first_problem(error: ValidationError) -> str:

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from lerobot_inference.checkpoint import Policy
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.errors import ConfigError, UsageError
@@ -22,7 +20,7 @@ from lerobot_inference.evaluation.results import PIECE_FILE, PLAN_FILE, EvalResu
 from lerobot_inference.evaluation.resume import EvaluationRecord
 from lerobot_inference.evaluation.task import Outcome, Task
 from lerobot_inference.files import atomic_write
-from lerobot_inference.records import first_problem
+from lerobot_inference.records import load_record
 from lerobot_inference.types import Progress, silent
 
 MISSING_PIECE = "missing_piece"
@@ -62,11 +60,7 @@ class _Piece:
 
     @classmethod
     def load(cls, folder: Path) -> _Piece:
-        path = folder / PIECE_FILE
-        try:
-            piece = PieceRecord.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise ConfigError(f"{path}: {first_problem(error)}", hint=ONE_EVALUATION) from error
+        piece = load_record(PieceRecord, folder / PIECE_FILE, absent=ONE_EVALUATION, damaged=ONE_EVALUATION)
         return cls(folder, EvaluationRecord.load(folder / PLAN_FILE, ONE_EVALUATION), piece)
 
 

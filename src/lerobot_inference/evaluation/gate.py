@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
-from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.comparison import Comparison, compare, why_not_comparable
 from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.evaluation.rules import GateRules, RuleOutcome, apply_rule
-from lerobot_inference.records import Record, first_problem
+from lerobot_inference.records import Record, load_record
 
 VERDICT_FILE = "verdict.json"
 EVALUATE_CHAMPION = "evaluate the champion on this dataset and give its results with --champion-results"
@@ -36,15 +33,8 @@ class GateVerdict(Record):
     @classmethod
     def load(cls, folder: Path) -> GateVerdict:
         """Read verdict.json. Raises ConfigError naming the file and the first field that is wrong."""
-        path = folder / VERDICT_FILE
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: {error.strerror}", hint="give the folder that `lerobot-inference gate` wrote"
-            ) from error
-        except ValidationError as error:
-            raise ConfigError(f"{path}: {first_problem(error)}", hint="run gate again to write it") from error
+        absent, damaged = "give the folder that `lerobot-inference gate` wrote", "run gate again to write it"
+        return load_record(cls, folder / VERDICT_FILE, absent=absent, damaged=damaged)
 
 
 @dataclass(frozen=True)

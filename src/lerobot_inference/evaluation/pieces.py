@@ -16,16 +16,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
-from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.plan import Evaluation
 from lerobot_inference.evaluation.provenance import EngineSetup
 from lerobot_inference.evaluation.results import PIECE_FILE, Failure, Provenance
 from lerobot_inference.evaluation.resume import begin, finished_tasks, was_begun
 from lerobot_inference.evaluation.stages import Perform, Stages
 from lerobot_inference.evaluation.task import Outcome, Task
-from lerobot_inference.records import Record, first_problem, save_record
+from lerobot_inference.records import Record, load_record, save_record
 from lerobot_inference.types import Progress, silent
 
 
@@ -80,10 +77,8 @@ def load_failure(task: Task, piece: Path) -> Failure | None:
     path = _failure_path(task, piece)
     if not path.exists():
         return None
-    try:
-        return Failure.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {first_problem(error)}", hint="evaluate that piece again") from error
+    again = "evaluate that piece again"
+    return load_record(Failure, path, absent=again, damaged=again)
 
 
 def _failure_path(task: Task, piece: Path) -> Path:

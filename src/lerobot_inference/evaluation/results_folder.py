@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
@@ -24,7 +24,7 @@ from lerobot_inference.evaluation.results import (
     Failure,
 )
 from lerobot_inference.files import atomic_write, storage_errors
-from lerobot_inference.records import first_problem, save_record
+from lerobot_inference.records import load_record, save_record
 
 RUN_AGAIN = "run evaluate again to write it"
 
@@ -47,14 +47,8 @@ def save_failures(failures: Sequence[Failure], folder: Path) -> None:
 def load_results(folder: Path) -> EvalResults:
     """Read eval_results.json. Raises ConfigError naming the file and the first field that is wrong."""
     path = folder / RESULTS_FILE
-    try:
-        results = EvalResults.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror}", hint="give the folder that `lerobot-inference evaluate` wrote"
-        ) from error
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {first_problem(error)}", hint=RUN_AGAIN) from error
+    absent = "give the folder that `lerobot-inference evaluate` wrote"
+    results = load_record(EvalResults, path, absent=absent, damaged=RUN_AGAIN)
     _check_consistent(results, path)
     return results
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from lerobot_inference.checkpoint import Policy
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import Engine, EngineChoice
@@ -17,7 +15,7 @@ from lerobot_inference.evaluation.provenance import EngineSetup, describe_proven
 from lerobot_inference.evaluation.results import Provenance
 from lerobot_inference.evaluation.stages import in_this_process
 from lerobot_inference.files import storage_errors
-from lerobot_inference.records import first_problem, save_record
+from lerobot_inference.records import load_record, save_record
 
 
 class WorkItem(PlanRecord):
@@ -32,12 +30,7 @@ class WorkItem(PlanRecord):
     def load(cls, path: Path) -> WorkItem:
         """Read what `split` wrote. Raises ConfigError."""
         again = "run `lerobot-inference split` again to write it"
-        try:
-            item = cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}", hint=again) from error
-        except ValidationError as error:
-            raise ConfigError(f"{path}: {first_problem(error)}", hint=again) from error
+        item = load_record(cls, path, absent=again, damaged=again)
         if not set(item.part) <= set(item.episodes):
             raise ConfigError(f"{path}: part: not all of it is in episodes", hint=again)
         return item

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from lerobot_inference.checkpoint import Checkpoint
-from lerobot_inference.errors import CheckpointError, ConfigError, ServiceError
+from lerobot_inference.errors import CheckpointError, ServiceError
 from lerobot_inference.evaluation.gate import VERDICT_FILE, GateVerdict, judge
 from lerobot_inference.evaluation.provenance import require_evaluated
 from lerobot_inference.evaluation.results import EvalResults, Interval
 from lerobot_inference.evaluation.rules import GateRules
-from lerobot_inference.records import Record, first_problem, save_record
+from lerobot_inference.records import Record, load_record, save_record
 from lerobot_inference.registry.base import ModelRegistry, check_model_name
 from lerobot_inference.registry.judge import SHA256_TAG, evaluated_by, find_champion
 from lerobot_inference.registry.mlflow import open_registry
@@ -59,15 +57,8 @@ class Registration(Record):
     @classmethod
     def load(cls, folder: Path) -> Registration:
         """Read registration.json. Raises ConfigError naming the file and the first field that is wrong."""
-        path = folder / REGISTRATION_FILE
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: {error.strerror}", hint="give the folder that `lerobot-inference register` wrote"
-            ) from error
-        except ValidationError as error:
-            raise ConfigError(f"{path}: {first_problem(error)}", hint="run register again to write it") from error
+        absent, damaged = "give the folder that `lerobot-inference register` wrote", "run register again to write it"
+        return load_record(cls, folder / REGISTRATION_FILE, absent=absent, damaged=damaged)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from pydantic import ValidationError
-
-from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.results import RESULTS_FILE
 from lerobot_inference.files import sha256_file
-from lerobot_inference.records import Record, first_problem, save_record
+from lerobot_inference.records import Record, load_record, save_record
 from lerobot_inference.tracking.log import Evaluation
 from lerobot_inference.tracking.run import Run
 
@@ -43,15 +40,8 @@ class TrackingRecord(Record):
     def find(cls, folder: Path) -> TrackingRecord | None:
         """The record in a folder; None when there is none. Raises ConfigError naming the file and what is wrong."""
         path = folder / TRACKING_FILE
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}") from error
-        except ValidationError as error:
-            hint = "remove it to send the evaluation to a run of its own"
-            raise ConfigError(f"{path}: {first_problem(error)}", hint=hint) from error
+        hint = "remove it to send the evaluation to a run of its own"
+        return load_record(cls, path, absent=hint, damaged=hint) if path.exists() else None
 
     @classmethod
     def of(cls, evaluation: Evaluation, experiment: str, model_name: str | None = None) -> TrackingRecord:
