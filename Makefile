@@ -92,11 +92,11 @@ release: $(READY) ## build and tag a version here, and push nothing: make releas
 	$(RUN) python scripts/release.py "$(VERSION)"
 
 clean: ## remove everything the other targets made
-	rm -rf .venv .venv-ros2 .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis runs mlruns dist {environments,edge}/{,*/}{*.whl,requirements.txt}
+	rm -rf .venv .venv-ros2 .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis runs mlruns dist {environments,edge}/{,*/}{*.whl,requirements*.txt}
 
 $(READY): pyproject.toml uv.lock .python-version | $(UV)
 	@echo "installing the locked dependencies into .venv (about 6 GB, once)"
-	$(UV) sync --locked --all-extras --no-extra ros2 --no-extra azure-parallel --group docs
+	$(UV) sync --locked --all-extras --no-extra ros2 --no-extra azure-parallel --no-extra onnxruntime-cuda --group docs
 	@touch $@
 
 $(ROS2_READY): pyproject.toml uv.lock .python-version | $(UV)

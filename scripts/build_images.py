@@ -1,8 +1,8 @@
 """Build the image of every step, or of those named. `make images` runs it.
 
 Into each folder under environments/ and edge/ it puts what the image is built from and git doesn't keep: this package
-as a wheel, and the exact versions and hashes of all it needs there. With --contexts it stops at that: Azure ML builds
-the images itself from these folders.
+as a wheel, and the exact versions and hashes of all it needs there, for the edge image with each of its engines. With
+--contexts it stops at that: Azure ML builds the images itself from these folders.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lerobot_inference.jobs.images import connect, image_id
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENTS = ROOT / "environments"
 EDGE = ROOT / "edge"
+ENGINES = ("openvino", "onnxruntime", "onnxruntime-cuda")  # what the edge image's ENGINE can be
 UV = os.environ.get("UV", "uv")  # `uv run` says where it is
 
 
@@ -56,9 +57,18 @@ def write_context(environment: Environment, wheel: Path) -> None:
     for earlier in folder.glob("*.whl"):
         earlier.unlink()
     shutil.copyfile(wheel, folder / wheel.name)
-    extras = [word for extra in environment.extras for word in ("--extra", extra)]
-    requirements = ["--frozen", "--no-dev", "--no-emit-project", "--no-header", "--quiet", *extras]
-    call_uv("export", *requirements, "--output-file", str(folder / "requirements.txt"))
+    if folder != EDGE:
+        lock(environment.extras, folder / "requirements.txt")
+        return
+    for engine in ENGINES:
+        lock((engine, *environment.extras), folder / f"requirements-{engine}.txt")
+
+
+def lock(extras: tuple[str, ...], path: Path) -> None:
+    """Write the versions and hashes of what the extras bring, on every platform."""
+    named = [word for extra in extras for word in ("--extra", extra)]
+    options = ["--frozen", "--no-dev", "--no-emit-project", "--no-header", "--quiet"]
+    call_uv("export", *options, *named, "--output-file", str(path))
 
 
 def call_uv(*arguments: str) -> None:

@@ -46,6 +46,8 @@ class OnnxRuntimeEngine(GraphEngine):
         settings = (
             provider_settings(device, precision, policy.file_hashes, runtime.__version__) if device != "cpu" else {}
         )
+        if device != "cpu":
+            runtime.preload_dlls()  # those of CUDA that pip put beside it
         with graph_file(policy, EXTRA) as model:
             self._session = runtime.InferenceSession(str(model), options, providers=[(provider, settings)])
         self._session.disable_fallback()
