@@ -85,6 +85,7 @@ def test_some_failed_episodes_are_exit_code_4_with_the_others_kept(checkpoint: P
         (("--episodes", "x"), 2, "is not understood"),
         (("--engine", "none"), 2, "engine 'none' is unknown"),
         (("--stride", "0"), 2, "--stride"),
+        (("--sharded", "--rerun"), 2, "--sharded writes a piece, and no results for --rerun"),
         (("--colour", "red"), 2, "--colour"),
     ],
 )

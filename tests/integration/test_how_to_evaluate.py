@@ -17,8 +17,8 @@ from lerobot_inference.checkpoint import Bundle
 from lerobot_inference.evaluation.results_folder import load_results
 from lerobot_inference.registry import Registration
 
-PAGES = ("evaluate", "judge", "export", "extend")
-NOT_HERE = ("download", "ui", "--champion-results")
+PAGES = ("evaluate", "look", "judge", "export", "extend")
+NOT_HERE = ("download", "ui", "rerun", "--champion-results")
 """What asks for the Hub, for a browser, or for a champion, which an untrained policy can't be."""
 
 
@@ -56,6 +56,7 @@ def test_every_command_does_what_its_page_says(folder: tuple[Path, dict[str, str
     assert len(said) >= 15
     assert load_results(where / "results-worse").robustness.keys() >= {"jpeg:50", "swap_rb"}
     assert (where / "report" / "report.html").is_file()
+    assert (where / "results-seen" / "rerun" / "ep002.rrd").is_file()
     assert Registration.load(where / "registration").model_name == "hve-robo-act"
     assert Bundle.open(where / "bundle").manifest.parity is not None
     assert str(Bundle.open(where / "bundle-int8").manifest.precision) == "int8"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,19 @@ import pytest
 from control_kit import HZ, IMAGE, JOINTS, PERIOD_S, START, ScriptedPredictor, guard_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcap.reader import make_reader
+from mcap.records import Channel, Message, Schema
 
-from lerobot_inference.control import ControlSettings, Guards, ScheduleName
+from lerobot_inference.control import ControlSettings, Guards, ScheduleName, Severity
 from lerobot_inference.control.journal import Journal
+from lerobot_inference.control.mcap_log import GUARDS_TOPIC, TOPIC, McapLog, read_log
 from lerobot_inference.control.replay import Entry, replay
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.types import ActionMode, ImageShape, PolicySpec
 
 SPEC = PolicySpec(6, 6, {"observation.images.color": ImageShape(4, 4)}, chunk_size=20, n_action_steps=10)
+KINDS = {"setup", "joints", "image", "conditions", "request", "answer", "decision"}
+EVENTFUL = [("none", 30), ("nan", 5), ("reset", 3), ("arm", 10), ("rival", 4), ("disarm", 3), ("error", 20)]
 EVENTS = st.sampled_from(["none", "nan", "no joints", "rival", "stop", "arm", "reset", "episode", "disarm", "error"])
 
 
@@ -98,3 +105,83 @@ def test_a_log_without_its_beginning_is_refused() -> None:
         replay(run([], ScheduleName.QUEUE, seed=0)[-1:])
     with pytest.raises(ConfigError, match="begins with nothing"):
         replay([])
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[Entry]:
+    return run(EVENTFUL, ScheduleName.QUEUE, seed=3)
+
+
+@pytest.fixture(scope="module")
+def file(entries: list[Entry], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as the node writes it down."""
+    path = tmp_path_factory.mktemp("log") / "run.mcap"
+    log = McapLog(path)
+    for entry in entries:
+        log.write(*entry)
+    log.close()
+    return path
+
+
+def messages(file: Path) -> Iterator[tuple[Schema, Channel, Message, Any]]:
+    with file.open("rb") as stream:
+        for schema, channel, message in make_reader(stream, validate_crcs=True).iter_messages():
+            assert schema is not None
+            yield schema, channel, message, json.loads(message.data)
+
+
+def test_a_file_holds_every_entry_in_its_order_and_replays(entries: list[Entry], file: Path) -> None:
+    assert list(read_log(file)) == [(kind, now_s, json.loads(json.dumps(entry))) for kind, now_s, entry in entries]
+    assert replay(read_log(file)).different is None
+
+
+def fits(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a value is what Foxglove takes it for; a field that is null is drawn as nothing."""
+    match schema["type"]:
+        case "number":
+            return type(value) in (int, float)
+        case "integer":
+            return type(value) is int
+        case "string":
+            return type(value) is str
+        case "array":
+            assert schema["items"]["type"] in ("number", "string"), "Foxglove knows no list of lists"
+            return type(value) is list and all(fits(item, schema["items"]) for item in value)
+        case "object":
+            known = schema["properties"]
+            return all(value[name] is None or fits(value[name], part) for name, part in known.items())
+        case kind:
+            pytest.fail(f"Foxglove knows no {kind}")
+
+
+def test_a_channel_says_what_its_messages_are_in_the_json_schema_that_foxglove_reads(file: Path) -> None:
+    described = {}
+    for schema, channel, message, content in messages(file):
+        assert (schema.encoding, channel.message_encoding) == ("jsonschema", "json")
+        if content.get("positions", [0.0])[0] != "nan":  # JSON has no NaN: it is text, which is drawn as nothing
+            assert fits(content, json.loads(schema.data)), content
+        described[channel.topic] = schema.name
+        time_s = content.get("now_s") or content["timestamp"]["sec"] + content["timestamp"]["nsec"] / 1e9
+        assert message.log_time == message.publish_time == pytest.approx(time_s * 1e9, abs=200)
+    assert described == {TOPIC + kind: kind for kind in KINDS} | {GUARDS_TOPIC: "foxglove.Log"}
+
+
+def test_a_guards_words_are_a_line_for_the_log_panel_when_it_begins_to_say_them(
+    entries: list[Entry], file: Path
+) -> None:
+    expected, before = [], set()
+    for kind, _, entry in entries:
+        if kind == "decision":
+            now = {(guard, severity): reason for guard, severity, reason in entry["events"]}
+            expected += [
+                (guard, f"{severity.lower()}, {now[guard, severity]}")
+                for guard, severity in now
+                if (guard, severity) not in before
+            ]
+            before = set(now)
+    said = [content for _, channel, _, content in messages(file) if channel.topic == GUARDS_TOPIC]
+    assert [(line["name"], line["message"]) for line in said] == expected
+    assert len(expected) >= 3
+    for line in said:
+        severity = Severity[line["message"].partition(",")[0].upper()]
+        assert line["level"] == (4 if severity >= Severity.DISARM else 3 if severity >= Severity.SCALE else 2)

@@ -18,7 +18,6 @@ from lerobot_inference.evaluation.predictions import EpisodePredictions, predict
 from lerobot_inference.evaluation.results_folder import load_predictions, load_results
 from lerobot_inference.report import render_plots, wide
 from lerobot_inference.report.catalogue import EPISODE_PLOTS, run_plots
-from lerobot_inference.report.cumulative_positions import reconstruct
 from lerobot_inference.report.error_heatmap import pool_columns
 from lerobot_inference.report.style import styled
 from lerobot_inference.report.text import significant
@@ -142,14 +141,14 @@ def test_headers_say_policy_dataset_episode_and_error(tmp_path: Path) -> None:
 
 def test_perfect_deltas_lead_along_the_measured_positions(tmp_path: Path) -> None:
     view = episode_view(tmp_path, lengths=(80,), error=0.0)
-    times, positions = reconstruct(view)
+    times, positions = view.predicted_path(0, 80)
     assert times.shape == (81,)
     np.testing.assert_allclose(positions[:-1], view.data.states, atol=1e-5)
 
 
 def test_perfect_absolute_targets_lead_along_the_measured_positions(tmp_path: Path) -> None:
     view = episode_view(tmp_path, lengths=(80,), error=0.0, mode="absolute")
-    np.testing.assert_allclose(reconstruct(view)[1][:-1], view.data.states, atol=1e-6)
+    np.testing.assert_allclose(view.predicted_path(0, 80)[1][:-1], view.data.states, atol=1e-6)
 
 
 def test_a_long_heatmap_keeps_the_worst_step_of_each_column() -> None:

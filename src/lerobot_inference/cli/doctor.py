@@ -30,6 +30,7 @@ EXTRAS = {
     "docker": ("docker",),
     "cell": ("mujoco", "compas_fab"),
     "record": ("mcap",),
+    "rerun": ("rerun_sdk",),
     "signing": ("cryptography",),
 }
 

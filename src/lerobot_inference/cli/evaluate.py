@@ -34,10 +34,12 @@ from lerobot_inference.cli.plan_options import (
 from lerobot_inference.control import UR10E
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import AUTO, EngineChoice
-from lerobot_inference.errors import UsageError
+from lerobot_inference.errors import UsageError, require
+from lerobot_inference.evaluation.plan import Evaluation
 from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.evaluation.shard import Shard, evaluate_shard
 from lerobot_inference.evaluation.workers import evaluate_with_workers
+from lerobot_inference.report.recording import write_recordings
 
 PARTIAL_EXIT_CODE = 4
 
@@ -76,11 +78,18 @@ def evaluate(
         bool, typer.Option("--resume", help="Go on with what an interrupted run of the same evaluation left.")
     ] = False,
     sharded: Annotated[bool, typer.Option("--sharded", help=SHARDED)] = False,
+    rerun: Annotated[
+        bool,
+        typer.Option("--rerun", help="Write rerun/ep000.rrd beside the results, too: each episode for Rerun's viewer."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print eval_results.json.")] = False,
 ) -> None:
     """Replay recorded episodes through a policy and write the results folder."""
-    if sharded and json:
-        raise UsageError("--sharded writes a piece, and no eval_results.json to print", hint="leave out --json")
+    if sharded and (json or rerun):
+        unwanted = "--json" if json else "--rerun"
+        raise UsageError(f"--sharded writes a piece, and no results for {unwanted}", hint=f"leave out {unwanted}")
+    if rerun:
+        require("rerun", "rerun")
     opened, data = open_policy(policy), Dataset.open(dataset)
     plan = make_plan(
         opened,
@@ -101,6 +110,8 @@ def evaluate(
             console.print(f"piece: {output / shard.name}, {len(failures)} failures", soft_wrap=True)
             return
         results = evaluate_with_workers(opened, data, choice, output, plan, workers, progress, resume=resume)
+        if rerun:
+            write_recordings(Evaluation(opened, data, plan, output), progress)
     print_results(results, output, as_json=json)
 
 

@@ -1,12 +1,15 @@
-"""A journal in an MCAP file, which Foxglove opens: one channel a kind of entry, JSON in each."""
+"""A journal in an MCAP file, which Foxglove opens: one channel a kind of entry, JSON in each, and the guards' words."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lerobot_inference.control.guards import Severity
+from lerobot_inference.control.journal import DECISION
+from lerobot_inference.control.log_schemas import FOXGLOVE_LOG, foxglove_log, schema
 from lerobot_inference.control.replay import Entry
 from lerobot_inference.errors import ConfigError, require
 from lerobot_inference.files import storage_errors
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from mcap.writer import Writer
 
 TOPIC = "/lerobot/log/"
+GUARDS_TOPIC = "/lerobot/guards"
+"""For a person to read in Foxglove's Log panel; a replay goes by the entries alone."""
 NANOSECONDS = 1_000_000_000
 
 
@@ -30,20 +35,34 @@ class McapLog:
             self._writer.start(profile="", library="lerobot-inference")
         self._channels: dict[str, int] = {}
         self._sequence = 0
+        self._spoken: set[tuple[str, str]] = set()
 
     def write(self, kind: str, now_s: float, entry: Mapping[str, Any]) -> None:
         """Append one entry; `now_s` itself is in it, since nanoseconds would round it."""
-        if kind not in self._channels:
-            schema = self._writer.register_schema(kind, "jsonschema", b'{"type": "object"}')
-            self._channels[kind] = self._writer.register_channel(TOPIC + kind, "json", schema)
-        self._sequence += 1
-        data = json.dumps({"now_s": now_s, **entry}, allow_nan=False).encode()
-        time = round(now_s * NANOSECONDS)
-        self._writer.add_message(self._channels[kind], time, data, time, self._sequence)
+        self._add(TOPIC + kind, kind, now_s, {"now_s": now_s, **entry})
+        if kind == DECISION:
+            self._tell_guards(now_s, entry["events"])
 
     def close(self) -> None:
         """Finish the file."""
         self._writer.finish()
+
+    def _tell_guards(self, now_s: float, events: Sequence[tuple[str, str, str]]) -> None:
+        """Each guard's words when it begins to say them, not at every tick again."""
+        for guard, severity, reason in events:
+            if (guard, severity) not in self._spoken:
+                said = foxglove_log(round(now_s * NANOSECONDS), guard, Severity[severity], reason)
+                self._add(GUARDS_TOPIC, FOXGLOVE_LOG, now_s, said)
+        self._spoken = {(guard, severity) for guard, severity, _ in events}
+
+    def _add(self, topic: str, kind: str, now_s: float, message: Mapping[str, Any]) -> None:
+        if topic not in self._channels:
+            described = self._writer.register_schema(kind, "jsonschema", json.dumps(schema(kind)).encode())
+            self._channels[topic] = self._writer.register_channel(topic, "json", described)
+        self._sequence += 1
+        time = round(now_s * NANOSECONDS)
+        data = json.dumps(message, allow_nan=False).encode()
+        self._writer.add_message(self._channels[topic], time, data, time, self._sequence)
 
 
 def read_log(path: Path) -> Iterator[Entry]:

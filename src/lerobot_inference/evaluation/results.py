@@ -7,6 +7,7 @@
     plan.json                             EvaluationRecord: what --resume compares
     scores/ep000.npz                      EpisodeScore, what the figures are summed up from; one an episode and,
     scores/jpeg_50/ep000.npz              in a folder of its name, perturbation
+    rerun/ep000.rrd                       with --rerun: the episode for Rerun's viewer (report/recording.py)
 
 The first keys of EvalResults are the seed system's own; they describe the as-deployed protocol.
 """
@@ -27,6 +28,7 @@ PLAN_FILE = "plan.json"
 PIECE_FILE = "piece.json"
 PREDICTIONS_FOLDER = "predictions"
 SCORES_FOLDER = "scores"
+RECORDINGS_FOLDER = "rerun"
 
 
 type Interval = tuple[Figure, Figure]

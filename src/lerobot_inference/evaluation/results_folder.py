@@ -17,6 +17,7 @@ from lerobot_inference.evaluation.results import (
     PLAN_FILE,
     PREDICTIONS_FOLDER,
     PROVENANCE_FILE,
+    RECORDINGS_FOLDER,
     RESULTS_FILE,
     SCORES_FOLDER,
     EpisodeResult,
@@ -134,3 +135,5 @@ def clear_figures(folder: Path) -> None:
     with storage_errors(folder):
         for name in (RESULTS_FILE, PROVENANCE_FILE, FAILURES_FILE):
             (folder / name).unlink(missing_ok=True)
+        if (folder / RECORDINGS_FOLDER).is_dir():
+            shutil.rmtree(folder / RECORDINGS_FOLDER)

@@ -10,13 +10,13 @@ from lerobot_inference.report.joints import call_key, draw_series, joint_grid, m
 from lerobot_inference.report.style import PREDICTED, RECORDED, panel_title
 from lerobot_inference.report.text import MRAD, RAD, significant
 from lerobot_inference.report.view import EpisodeView
-from lerobot_inference.types import ActionMode, FloatArray, TimeArray
+from lerobot_inference.types import ActionMode
 
 
 def draw(view: EpisodeView) -> Figure:
     """Positions in radians. The policy saw the recorded images and states throughout: nothing is fed back."""
     data = view.data
-    times, reached = reconstruct(view)
+    times, reached = view.predicted_path(0, view.episode.steps)
     delta = view.mode is ActionMode.DELTA
     legend = [
         Line2D([], [], color=RECORDED, lw=1.8, label="measured position"),
@@ -45,18 +45,3 @@ def draw(view: EpisodeView) -> Figure:
         gap = reached[: len(measured), joint] - measured
         panel_title(ax, name, f"gap: end {significant(MRAD.scale * gap[-1])}, largest {MRAD.text(np.abs(gap).max())}")
     return fig
-
-
-def reconstruct(view: EpisodeView) -> tuple[TimeArray, FloatArray]:
-    """Times (T + 1,) in seconds and positions (T + 1, A) in radians that the predicted actions lead to.
-
-    q[0] is the measured start pose (0 for a joint that isn't measured); q[t + 1] = q[t] + action[t] for deltas,
-    action[t] for absolute targets: the dataset's own convention, action[t] against state[t + 1].
-    """
-    data = view.data
-    start = np.zeros((1, data.predicted.shape[1]))
-    start[0, : data.states.shape[1]] = data.states[0, : start.shape[1]]
-    delta = view.mode is ActionMode.DELTA
-    after = start + np.cumsum(data.predicted, axis=0, dtype=np.float64) if delta else data.predicted
-    times = np.append(data.timestamps, data.timestamps[-1] + view.period_s)
-    return times, np.concatenate([start, after]).astype(np.float32)

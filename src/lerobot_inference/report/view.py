@@ -10,7 +10,7 @@ import numpy as np
 from lerobot_inference.evaluation.predictions import EpisodePredictions
 from lerobot_inference.evaluation.results import EpisodeResult, EvalResults
 from lerobot_inference.report.text import MRAD, shortened
-from lerobot_inference.types import ActionMode, FloatArray
+from lerobot_inference.types import ActionMode, FloatArray, TimeArray
 
 NAME_LENGTH = 22
 SOURCE_LENGTH = 36
@@ -93,6 +93,23 @@ class EpisodeView:
         """(T, A) radians."""
         error: FloatArray = np.abs(self.data.predicted - self.data.ground_truth)
         return error
+
+    def predicted_path(self, start: int, end: int) -> tuple[TimeArray, FloatArray]:
+        """Where the predicted actions of the steps from `start` up to `end` lead: times (n + 1,), positions (n + 1, A).
+
+        Seconds and radians. q[0] is the pose measured at `start` (0 for a joint that isn't measured); q[t + 1] is
+        q[t] + action[t] for deltas, action[t] for absolute targets: the dataset's own convention, action[t] against
+        state[t + 1].
+        """
+        predicted, measured = self.data.predicted[start:end], self.data.states[start]
+        first = np.zeros((1, predicted.shape[1]))
+        first[0, : len(measured)] = measured[: first.shape[1]]
+        delta = self.mode is ActionMode.DELTA
+        after = first + np.cumsum(predicted, axis=0, dtype=np.float64) if delta else predicted
+        times = self.data.timestamps[start : end + 1]
+        if end == len(self.data.timestamps):
+            times = np.append(times, times[-1] + self.period_s)
+        return times, np.concatenate([first, after]).astype(np.float32)
 
     @property
     def time_limits(self) -> tuple[float, float]:

@@ -58,13 +58,13 @@ def _encode(dataset: Dataset, steps: Mapping[int, IntArray], every: int, progres
         jpegs[episode] = {camera: [] for camera in dataset.cameras}
         for pictures in dataset.episode(episode).frames(numbers[::every].tolist()):
             for camera, picture in pictures.items():
-                jpegs[episode][camera].append(to_jpeg(picture))
+                jpegs[episode][camera].append(base64.b64encode(to_jpeg(picture)).decode())
     progress("frames", len(steps), len(steps))
     return Frames(jpegs, every)
 
 
-def to_jpeg(picture: UInt8Array) -> str:
-    """(H, W, 3) RGB -> a JPEG no wider than WIDTH, in base64."""
+def to_jpeg(picture: UInt8Array) -> bytes:
+    """(H, W, 3) RGB -> a JPEG no wider than WIDTH."""
     from PIL import Image
 
     image = Image.fromarray(picture)
@@ -72,4 +72,4 @@ def to_jpeg(picture: UInt8Array) -> str:
         image = image.resize((WIDTH, max(1, round(image.height * WIDTH / image.width))), Image.Resampling.BOX)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=QUALITY, optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()
