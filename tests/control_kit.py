@@ -25,13 +25,13 @@ LAG_S = 0.034
 
 
 def guard_settings(**changes: dict[str, Any] | None) -> dict[str, Any]:
-    """The UR10e's own guards with some limits changed; None leaves a guard out."""
+    """The UR10e's own guards with some limits changed, or with others; None leaves a guard out."""
     found = yaml.safe_load(UR10E.read_text())["guards"]
     for name, change in changes.items():
         if change is None:
             del found[name]
         else:
-            found[name] |= change
+            found[name] = found.get(name, {}) | change
     return found
 
 

@@ -72,7 +72,7 @@ def limit(body: str) -> str:
 
 def bench(guard: str = "mine") -> Bench:
     """A running arm whose guards are the UR10e's and that one."""
-    made = Bench.make(ScriptedPredictor(steady([0.001] * 6)), guards=guard_settings() | {guard: {}})
+    made = Bench.make(ScriptedPredictor(steady([0.001] * 6)), guards=guard_settings(**{guard: {}}))
     assert made.arm_now() == ""
     return made
 
@@ -99,7 +99,7 @@ def test_a_guard_from_outside_speaks_where_a_guards_file_names_it_and_is_not_eve
     )
     Guards.make(guard_settings())
     assert "my_guard" not in sys.modules
-    made = Bench.make(ScriptedPredictor(steady([0.001] * 6)), guards=guard_settings() | {"mine": {"after": 3}})
+    made = Bench.make(ScriptedPredictor(steady([0.001] * 6)), guards=guard_settings(mine={"after": 3}))
     assert made.arm_now() == "mine: the door is open"
     with pytest.raises(ConfigError, match=r"guards: mine: after: "):
         Guards.make({"mine": {"after": "soon"}})
