@@ -1,5 +1,7 @@
 """Measure every image and write the table of docs/explanation/images.md. `make image-report` runs it.
 
+Of the edge image, start and memory are those of the node itself: see node_start.py.
+
 What an image ships is written to dist/images/: each Python package with its version and licence.
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,7 @@ print(json.dumps({"peak_kb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_max
 
 @dataclass(frozen=True)
 class Measured:
-    """One image. own_mb, layers: over its base. start_s: from asking the engine to the end of `doctor`, the fastest."""
+    """One image. own_mb, layers: over its base. start_s, peak_mb: from asking the engine to the end of `doctor`."""
 
     name: str
     own_mb: float
@@ -124,13 +126,22 @@ def write_licences(measured: Measured) -> None:
 
 def report() -> None:
     """Measure the images that are built, print the table, and write it into the page."""
+    from node_start import measure  # beside this file, which tests read without its folder
+
     client = connect()
+    steps = map(Environment.read, sorted(ROOT.glob("environments/*/environment.yaml")))
+    edge, sim = (Environment.read(ROOT / folder / "environment.yaml") for folder in ("edge", "edge/sim"))
+    node = measure(client, edge.image, sim.image, STARTS)
     rows = []
-    for path in [*sorted(ROOT.glob("environments/*/environment.yaml")), *ROOT.glob("edge/environment.yaml")]:
-        measured = Measured.of(client, Environment.read(path))
+    for environment in (*steps, edge):
+        measured = Measured.of(client, environment)
+        if environment is edge:
+            measured = replace(measured, start_s=node.status_s, peak_mb=node.peak_mb)
         write_licences(measured)
         print(measured.row, flush=True)
         rows.append(measured.row)
+    rows += ["", f"Beside the simulated cell `edge` had its first chunk {node.chunk_s:.1f} s after it was asked for."]
+    print(rows[-1])
     start, end = "<!-- image-report -->\n", "<!-- end -->"
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(start)
     after = rest.partition(end)[2]
