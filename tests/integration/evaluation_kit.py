@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_inference.engine.base import check_chunk
+from lerobot_inference.engine.base import Engine, check_chunk
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results import EvalResults
 from lerobot_inference.evaluation.results_folder import load_results
@@ -43,6 +43,28 @@ class Scripted:
             actions[row] = self.answer({name: views[row] for name, views in images.items()}, state)
         check_chunk(self.spec, actions)
         return ActionChunk(actions)
+
+
+@dataclass
+class ShownNonsense:
+    """An engine behind a camera whose every picture is cut into blocks of 16 pixels that are shuffled."""
+
+    engine: Engine
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.engine, name)
+
+    def predict(self, images: Mapping[str, UInt8Array], states: FloatArray) -> ActionChunk:
+        return self.engine.predict({name: self._shuffled(picture) for name, picture in images.items()}, states)
+
+    def _shuffled(self, pictures: UInt8Array) -> UInt8Array:
+        batch, height, width, colours = pictures.shape
+        blocks = pictures.reshape(batch, height // 16, 16, width // 16, 16, colours).swapaxes(2, 3)
+        shuffled = self.rng.permutation(blocks.reshape(batch, -1, 16, 16, colours), axis=1)
+        return shuffled.reshape(blocks.shape).swapaxes(2, 3).reshape(pictures.shape)
 
 
 def figures(results: EvalResults) -> dict[str, Any]:

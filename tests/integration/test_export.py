@@ -25,16 +25,22 @@ from results_factory import write_results
 from safetensors.numpy import load_file
 
 from lerobot_inference.checkpoint import Bundle, Checkpoint
+from lerobot_inference.control import QueueSchedule
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import Engine, EngineChoice
 from lerobot_inference.errors import ConfigError, DatasetError, EngineError, UsageError
 from lerobot_inference.evaluation.gate import GateVerdict
+from lerobot_inference.evaluation.plan import EvaluationPlan
+from lerobot_inference.evaluation.replay import Stopwatch, replay_as_deployed
+from lerobot_inference.evaluation.safety_replay import GuardedArm
 from lerobot_inference.export import ExportOptions, export
 from lerobot_inference.export.accuracy import Yardstick, measure_accuracy
+from lerobot_inference.export.overlap import stretch
 from lerobot_inference.export.parity import Comparison, action_std, compare, spread
 from lerobot_inference.files import sha256_file
 from lerobot_inference.records import save_record
 from lerobot_inference.registry import Registration
+from lerobot_inference.ros2.parameters import Parameters
 from lerobot_inference.types import ActionChunk, ActionMode, FloatArray, PolicySpec, Precision, UInt8Array
 
 COLOR, WRIST = "observation.images.color", "observation.images.wrist"
@@ -109,6 +115,73 @@ def test_the_contract_is_what_dataset_and_checkpoint_say(
     assert envelope.max == pytest.approx(recorded.max(axis=0))
     assert envelope.mean == pytest.approx(recorded.mean(axis=0), abs=1e-6)
     assert envelope.std == pytest.approx(recorded.std(axis=0), abs=1e-6)
+
+
+def test_the_contract_says_how_much_chunks_in_a_row_may_disagree_by_what_was_recorded(
+    verified: Bundle, dataset_folder: Path
+) -> None:
+    """Worked out once more, frame by frame and with nothing of ours but the engine's chunks."""
+    dataset, engine = Dataset.open(dataset_folder), EngineChoice().load(verified)
+    chunks = []
+    for index in dataset.episode_indices:
+        episode = dataset.episode(index)
+        pairs = zip(episode.frames(), episode.states, strict=True)
+        one_by_one = [engine.predict({COLOR: seen[COLOR][None]}, state[None]).actions[0] for seen, state in pairs]
+        chunks.append(np.array(one_by_one, np.float64))
+    expected = []
+    for stride in range(1, 8):
+        found = []
+        for each in chunks:
+            for t in range(len(each) - stride):
+                difference = each[t, stride:] - each[t + stride, : 8 - stride]
+                found.append((difference**2).mean() ** 0.5)
+        expected.append(4 * np.quantile(found, 0.99))
+    thresholds = verified.contract.guard_thresholds
+    assert thresholds is not None
+    assert thresholds.chunk_overlap == pytest.approx(expected, rel=0.006)  # three digits are kept
+    assert (thresholds.episodes, thresholds.frames) == ([0, 1, 2], 90)
+    said = (verified.folder / "README.md").read_text()
+    assert f"disagree by more than {thresholds.chunk_overlap[-1]:g} rad (7 steps apart)" in said
+
+
+def test_node_and_safety_replay_take_the_thresholds_of_the_contract_and_the_recorded_episodes_keep_to_them(
+    verified: Bundle, dataset_folder: Path
+) -> None:
+    dataset, engine = Dataset.open(dataset_folder), EngineChoice().load(verified)
+    thresholds = verified.contract.guard_thresholds
+    assert thresholds is not None
+    node = Parameters(policy_repo=str(verified.folder)).guard_chain(verified)
+    assert node.settings["chunk_overlap"] == {"by_stride": thresholds.chunk_overlap}
+    for guards, speaks in (({}, False), ({"by_stride": [1e-9]}, True)):
+        plan = EvaluationPlan(list(dataset.episode_indices), ActionMode.DELTA, guards={"chunk_overlap": guards})
+        arm = GuardedArm.of(verified, dataset, plan)
+        assert isinstance(arm, GuardedArm)
+        assert arm.left_out == {}
+        for index in plan.episodes:
+            episode = dataset.episode(index)
+            steps = range(episode.scored_length)
+            deployed = replay_as_deployed(episode, steps, engine, QueueSchedule(4), Stopwatch())
+            score = arm.replay(deployed, episode.states[0]).score
+            assert ("chunk_overlap" in score.guards) is speaks
+
+
+def test_a_policy_whose_chunks_never_overlap_has_no_thresholds_and_its_bundle_says_so(
+    checkpoint_factory: Callable[..., Path], dataset_folder: Path, tmp_path: Path
+) -> None:
+    bundle = exported(checkpoint_factory(chunk_size=1, n_action_steps=1), dataset_folder, tmp_path / "bundle")
+    assert bundle.contract.guard_thresholds is None
+    assert "guard chunk_overlap has no limits: no two chunks overlap" in (bundle.folder / "README.md").read_text()
+
+
+@given(st.integers(1, 8), st.integers(1, 2000))
+def test_the_frames_that_guards_are_calibrated_on_are_bounded_and_reach_from_first_to_last(
+    count: int, length: int
+) -> None:
+    steps = [stretch(length, number, count) for number in range(count)]
+    assert sum(map(len, steps)) <= 800
+    assert all(0 <= each.start < each.stop <= length for each in steps)
+    assert steps[0].start == 0
+    assert steps[-1].stop == length or count == 1
 
 
 def test_whoever_runs_the_robots_container_may_read_the_bundle(verified: Bundle) -> None:

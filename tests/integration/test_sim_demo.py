@@ -6,10 +6,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from evaluation_kit import ShownNonsense
 from safetensors.numpy import load_file, save_file
 
-from lerobot_inference.checkpoint import Checkpoint
+from lerobot_inference.checkpoint import Bundle, Checkpoint
+from lerobot_inference.control import ScheduleName
+from lerobot_inference.control.guards.known import known_limits
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.engine import EngineChoice
 from lerobot_inference.engine.base import Engine
@@ -75,6 +79,33 @@ def test_it_is_exported_in_every_precision_with_no_force(
     assert manifest.accuracy is None or not manifest.accuracy.forced
 
 
+@pytest.fixture(scope="module")
+def bundle(policy: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return export(Checkpoint.open(policy), dataset, tmp_path_factory.mktemp("sim") / "bundle", ExportOptions())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "latency"), [(ScheduleName.QUEUE, 0), (ScheduleName.PREFETCH, 3), (ScheduleName.ENSEMBLE, 0)]
+)
+def test_it_contradicts_itself_only_where_its_pictures_are_nonsense(
+    bundle: Bundle, schedule: ScheduleName, latency: int
+) -> None:
+    engine, loop = EngineChoice().load(bundle), Loop(schedule, latency, known=known_limits(bundle))
+    clean = rollout(engine, "demo", episodes=20, seed=0, loop=loop)
+    assert not any("chunk_overlap" in run.guards for run in clean.runs)
+    nonsense = rollout(ShownNonsense(engine), "demo", episodes=5, seed=0, loop=loop)
+    assert all(run.guards["chunk_overlap"] == 1 for run in nonsense.runs)
+
+
+def test_its_thresholds_are_kept_to_by_the_episodes_that_were_recorded(
+    bundle: Bundle, dataset: Dataset, tmp_path: Path
+) -> None:
+    plan = EvaluationPlan.make(bundle, dataset, every_frame=False)
+    results = evaluate(bundle, dataset, EngineChoice().load(bundle), tmp_path / "results", plan)
+    assert results.safety_replay is not None
+    assert results.safety_replay.guards["chunk_overlap"].ticks == 0
+
+
 @pytest.fixture
 def judged(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], GateVerdict]:
     """Evaluates a policy and registers it as one more version of the same model, by the built-in rules."""
@@ -123,8 +154,15 @@ def test_the_gate_promotes_it_keeps_its_rerun_and_rejects_what_is_broken(
 
 
 def test_it_reaches_the_ball_in_the_closed_loop(engine: Engine) -> None:
-    results = rollout(engine, "demo", episodes=50, seed=0)
+    results = rollout(engine, "demo", episodes=100, seed=0)
     assert results.success_rate >= 0.8, results.runs
+
+
+def test_under_prefetch_a_border_between_chunks_is_no_rougher_than_the_inside_of_one(bundle: Bundle) -> None:
+    loop = Loop(ScheduleName.PREFETCH, latency_ticks=3, known=known_limits(bundle))
+    runs = rollout(EngineChoice().load(bundle), "demo", episodes=20, seed=0, loop=loop).runs
+    assert np.median([run.border_jump for run in runs]) <= np.median([run.interior_jump for run in runs])
+    assert sum(run.border_jump <= run.interior_jump for run in runs) >= 0.9 * len(runs)
 
 
 def test_it_reaches_nothing_when_the_image_shows_the_ball_elsewhere(engine: Engine) -> None:

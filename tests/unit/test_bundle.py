@@ -15,8 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lerobot_inference.checkpoint import Bundle, open_policy
-from lerobot_inference.checkpoint.bundle import CONTENT, BundleFile
+from lerobot_inference.checkpoint.bundle import CONTENT, BundleFile, GuardThresholds
+from lerobot_inference.control import UR10E, Guards
+from lerobot_inference.control.guards.known import Origin, known_limits, origins
 from lerobot_inference.errors import CheckpointError
+from lerobot_inference.records import save_record
 from lerobot_inference.types import ImageShape
 
 
@@ -118,14 +121,51 @@ def test_a_newer_schema_is_refused_whatever_else_it_holds(bundle: Path) -> None:
 
 
 def test_a_contract_of_a_newer_schema_is_refused(bundle: Path) -> None:
-    (bundle / "contract.json").write_text('{"schema_version": 2}')
+    (bundle / "contract.json").write_text('{"schema_version": 3}')
     reseal(
         bundle,
         lambda content: content["files"].update(
             {"contract.json": BundleFile.of(bundle / "contract.json").model_dump()}
         ),
     )
-    refused(bundle, "contract.json: schema_version is 2")
+    refused(bundle, "contract.json: schema_version is 3, this program reads up to 2")
+
+
+def test_a_bundle_from_before_guards_were_calibrated_opens_and_has_no_thresholds(bundle: Path) -> None:
+    path = bundle / "contract.json"
+    content = json.loads(path.read_text())
+    assert content["schema_version"] == 2
+    del content["guard_thresholds"]
+    path.write_text(json.dumps(content | {"schema_version": 1}))
+    reseal(bundle, lambda content: content["files"].update({"contract.json": BundleFile.of(path).model_dump()}))
+    opened = Bundle.open(bundle)
+    assert opened.contract.guard_thresholds is None
+    known = known_limits(opened)
+    assert origins(Guards.load(UR10E, known).settings, known) == {
+        "start_pose": Origin.CONTRACT,
+        "out_of_distribution": Origin.CONTRACT,
+        "chunk_overlap": Origin.NOWHERE,
+    }
+
+
+def test_a_guard_has_its_limits_from_the_contract_unless_the_guards_file_says_otherwise(
+    bundle: Path, tmp_path: Path
+) -> None:
+    path = bundle / "contract.json"
+    thresholds = GuardThresholds(chunk_overlap=[0.01, 0.02], episodes=[0], frames=30)
+    save_record(CONTRACT.model_copy(update={"guard_thresholds": thresholds}), path)
+    reseal(bundle, lambda content: content["files"].update({"contract.json": BundleFile.of(path).model_dump()}))
+    known = known_limits(Bundle.open(bundle))
+    file = tmp_path / "guards.yaml"
+    for entry, limits, origin in (
+        ("{}", [0.01, 0.02], Origin.CONTRACT),
+        ("{by_stride: [0.03]}", [0.03], Origin.GUARDS_FILE),
+    ):
+        file.write_text(f"guards: {{chunk_overlap: {entry}}}")
+        guards = Guards.load(file, known)
+        assert guards.settings["chunk_overlap"]["by_stride"] == limits
+        assert origins(guards.settings, known) == {"chunk_overlap": origin}
+    assert origins({}, known) == {}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from lerobot_inference.control.decision import State
 from lerobot_inference.control.guards import Severity
 from lerobot_inference.control.guards.chain import KINDS
 from lerobot_inference.control.kinematics import link_positions
+from lerobot_inference.control.prefetch import PrefetchSchedule
+from lerobot_inference.control.schedule import EnsembleSchedule, QueueSchedule, Schedule
 from lerobot_inference.types import ActionMode
 
 SLOW = [0.001, 0.0, 0.0, 0.0, 0.0, 0.002]
@@ -227,6 +231,80 @@ def test_a_pose_that_no_demonstration_had_is_counted() -> None:
     assert bench.controller.counts["out_of_distribution"] >= 90
 
 
+def overlapping(by_stride: list[float], sayings: list[list[float]]) -> Bench:
+    """Chunks of 20 of which 10 are played; each says one of these for its first 10 steps, and SLOW for the rest."""
+    said = iter(sayings)
+    tail = np.tile(np.asarray(SLOW, np.float32), (10, 1))
+
+    def say(_: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.tile(np.asarray(next(said, SLOW), np.float32), (10, 1)), tail])
+
+    return Bench.make(ScriptedPredictor(say), guards=guard_settings(chunk_overlap={"by_stride": by_stride}))
+
+
+def test_a_chunk_that_contradicts_the_one_before_it_latches() -> None:
+    otherwise = [0.001, 0.0, 0.0, 0.0, 0.0, -0.003]  # of SLOW: 0.005 at one joint of six, 0.00204 rms
+    for limit, state in ((0.0021, State.RUNNING), (0.002, State.LATCHED)):
+        bench = overlapping([limit], [SLOW, SLOW, otherwise])
+        assert bench.arm_now() == ""
+        assert bench.tick(25).state is state
+    assert bench.log[20].state is State.LATCHED, "before any of it is played"
+    assert bench.log[20].reason == (
+        "chunk_overlap: a chunk says otherwise than the one before it, 0.00204 rad rms, the limit is 0.002"
+    )
+    held_at(bench)
+
+
+def test_what_two_chunks_may_differ_by_depends_on_how_many_steps_are_between_them() -> None:
+    otherwise = [0.001, 0.0, 0.0, 0.0, 0.0, -0.003]
+    for by_stride, state in (
+        ([0.001] * 9 + [0.1], State.RUNNING),
+        ([0.1] * 9 + [0.001], State.LATCHED),
+        ([0.1, 0.001], State.LATCHED),
+    ):
+        bench = overlapping(by_stride, [SLOW, SLOW, otherwise])
+        assert bench.arm_now() == ""
+        assert bench.tick(25).state is state
+
+
+def test_chunks_are_not_compared_over_a_moment_at_which_the_arm_did_not_do_as_it_was_told() -> None:
+    otherwise = [0.001, 0.0, 0.0, 0.0, 0.0, -0.003]
+    bench = overlapping([0.001], [SLOW, otherwise])
+    bench.tick(15)
+    assert bench.log[-1].state is State.DRY_RUN
+    assert bench.controller.counts["chunk_overlap"] == 0, "off, the arm does nothing of what a chunk says"
+    bench = overlapping([0.001], [SLOW, otherwise, otherwise])
+    assert bench.arm_now() == ""
+    bench.tick(5)
+    bench.controller.reset_episode()
+    assert bench.tick(9).state is State.RUNNING
+    assert bench.controller.counts["chunk_overlap"] == 0
+    assert bench.tick(5).state is State.LATCHED, "and then they are again"
+
+
+@pytest.mark.parametrize("delay", [0, 2])
+@pytest.mark.parametrize(
+    "schedule",
+    [lambda: QueueSchedule(10), lambda: EnsembleSchedule(0.01), lambda: PrefetchSchedule(10, ActionMode.DELTA, 4)],
+)
+def test_steps_are_compared_with_the_same_steps_of_the_chunk_before_under_every_schedule(
+    schedule: Callable[[], Schedule], delay: int
+) -> None:
+    """A policy that never changes its mind about what is due when; one step aside it would be another thing."""
+
+    def say(_: np.ndarray) -> np.ndarray:
+        given = sum(decision.target is not None for decision in bench.log)
+        wave = 0.002 * np.sin(1.5 * (given + np.arange(20)))
+        return np.tile(wave[:, None], (1, 6)).astype(np.float32)
+
+    guards = guard_settings(chunk_overlap={"by_stride": [1e-6]}, queue_empty=None)
+    bench = Bench.make(ScriptedPredictor(say, delay), schedule(), guards=guards)
+    assert bench.arm_now() == ""
+    bench.tick(120)
+    assert bench.log[-1].chunk > 8
+    assert bench.controller.counts["chunk_overlap"] == 0
+
+
 def test_a_second_publisher_on_the_command_topic_latches_at_once() -> None:
     bench = running()
     bench.controller.publishers = 1
@@ -264,6 +342,16 @@ def test_a_dry_run_counts_what_would_have_latched_and_goes_on() -> None:
     bench.tick(20)
     assert bench.log[-1].state is State.DRY_RUN
     assert bench.log[-1].target is not None
+
+
+def test_the_page_on_safety_has_a_row_for_every_guard_and_names_tests_that_there_are() -> None:
+    tests = Path(__file__).parents[1]
+    page = (tests.parent / "docs" / "explanation" / "safety.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(KINDS)
+    written = "".join(path.read_text(encoding="utf-8") for path in tests.rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", page)
+    assert len(named) > len(KINDS)
+    assert [name for name in named if f"def {name}(" not in written] == []
 
 
 def test_every_guard_is_provoked_here() -> None:

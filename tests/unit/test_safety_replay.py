@@ -32,9 +32,9 @@ FAST = np.array([0, 0, 0, 0, 0, 0.03], np.float32)
 WORKSPACE_FREE = guard_settings(workspace=None, tool_speed=None, joint_acceleration=None)
 
 
-def deployed(actions: FloatArray, n_action_steps: int = N_ACTION_STEPS) -> AsDeployed:
+def deployed(actions: FloatArray, n_action_steps: int = N_ACTION_STEPS, chunks: FloatArray | None = None) -> AsDeployed:
     starts = np.arange(0, len(actions), n_action_steps)
-    return AsDeployed(actions.astype(np.float32), np.zeros(len(actions)), starts)
+    return AsDeployed(actions.astype(np.float32), np.zeros(len(actions)), starts, chunks)
 
 
 def arm(
@@ -134,10 +134,26 @@ def test_an_episode_that_begins_outside_of_what_was_recorded_is_one_that_control
     assert (answers == Severity.DISARM).all()
 
 
+def test_chunks_that_contradict_each_other_latch_though_what_is_played_of_them_fits() -> None:
+    chunks = np.zeros((4, 20, 6), np.float32)
+    chunks[1, 10:] = 0.004
+    guards = guard_settings(workspace=None, chunk_overlap={"by_stride": [0.003]})
+    score, answers = arm(guards=guards).replay(deployed(np.zeros((40, 6)), chunks=chunks), START)
+    assert score.stop.startswith("chunk_overlap: a chunk says otherwise than the one before it, 0.004 rad rms")
+    assert score.stopped_at == 20
+    assert (answers[:20] == Severity.ACCEPT).all()
+    forgiving = guard_settings(workspace=None, chunk_overlap={"by_stride": [0.005]})
+    score, _ = arm(guards=forgiving).replay(deployed(np.zeros((40, 6)), chunks=chunks), START)
+    assert score.stopped_at == -1
+
+
 def test_guards_of_the_session_and_those_whose_limits_are_of_another_arm_are_left_out_by_name() -> None:
-    assert set(arm(guards=guard_settings()).left_out) == {"soft_start", "time_cap"}
+    recorded = {"start_pose", "out_of_distribution", "chunk_overlap"}
+    found = arm(guards=guard_settings()).left_out
+    assert set(found) == {"soft_start", "time_cap"} | recorded
+    assert {found[name] for name in recorded} == {"neither the guards file nor the policy's contract gives it limits"}
     seven = arm(guards=guard_settings(), joints=7)
-    left_out = {"soft_start", "time_cap", "joint_velocity", "joint_position", "tool_speed", "workspace"}
+    left_out = recorded | {"soft_start", "time_cap", "joint_velocity", "joint_position", "tool_speed", "workspace"}
     assert set(seven.left_out) == left_out
     assert seven.left_out["joint_velocity"] == "its limits are those of 6 joints, the policy moves 7"
     score, _ = seven.replay(deployed(np.tile(np.float32(0.001), (20, 7))), np.zeros(7, np.float32))
@@ -192,11 +208,12 @@ def test_figures_are_the_same_in_whatever_order_episodes_come_and_after_they_wer
 @given(
     seed=st.integers(0, 1000),
     scale=st.sampled_from([0.003, 0.01, 0.03]),
+    limit=st.sampled_from([0.01, 1.0]),
     mode=st.sampled_from(list(ActionMode)),
     signs=st.sampled_from([(), (1, -1, 1, 1, -1, 1)]),
 )
 def test_evaluator_and_node_command_the_same_to_the_last_bit(
-    seed: int, scale: float, mode: ActionMode, signs: tuple[int, ...]
+    seed: int, scale: float, limit: float, mode: ActionMode, signs: tuple[int, ...]
 ) -> None:
     """The node's own way: a journal around its controller, its schedule, and an arm that follows."""
     rng = np.random.default_rng(seed)
@@ -205,9 +222,10 @@ def test_evaluator_and_node_command_the_same_to_the_last_bit(
     if mode is ActionMode.ABSOLUTE:
         chunks += START
     actions = chunks[:, :N_ACTION_STEPS].reshape(-1, 6)
-    evaluated = arm(mode, guard_settings(soft_start=None, time_cap=None))
+    guards = guard_settings(soft_start=None, time_cap=None, chunk_overlap={"by_stride": [limit]})
+    evaluated = arm(mode, guards)
     evaluated = replace(evaluated, settings=replace(evaluated.settings, signs=signs, lookahead_points=5))
-    decisions = list(evaluated.decide(deployed(actions), START))
+    decisions = list(evaluated.decide(deployed(actions, chunks=chunks), START))
     until = first_refusal(decisions)  # from there on a network would be asked again, and say something else
     assert until >= 1
     played = played_by_node(evaluated, spec, chunks, until)

@@ -36,7 +36,6 @@ README_FILE = "README.md"
 CONTENT = (CONTRACT_FILE, GRAPH_FILE, WEIGHTS_FILE, STATISTICS_FILE, README_FILE)
 
 UNSEALED = "0" * 64
-SCHEMA_VERSION = 1
 COPY_AGAIN = "copy the bundle again, or write it again with: lerobot-inference export"
 
 # No separators, so that no name leads out of the folder.
@@ -172,14 +171,26 @@ class StateEnvelope(Record):
     std: list[Figure]
 
 
+class GuardThresholds(Record):
+    """Limits of guards that were calibrated on recorded episodes; a guards file may say otherwise.
+
+    chunk_overlap: radians, as the guard's `by_stride`. episodes: which were looked at. frames: how many of theirs.
+    """
+
+    chunk_overlap: Annotated[list[Figure], Field(min_length=1)]
+    episodes: list[int]
+    frames: PositiveInt
+
+
 class BundleContract(Record):
     """contract.json: what robot and camera must be like for the policy to be itself.
 
     joint_names: in training order. signs: robot's own joint angle = sign * the policy's. cameras: feature name ->
     picture. fps: control steps a second. The dimensions and temporal_ensemble_coeff are those of PolicySpec.
+    guard_thresholds: null where no two chunks overlap, and in a bundle of schema version 1, which knew none.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     joint_names: list[str]
     signs: list[Literal[-1, 1]]
     action_mode: ActionMode
@@ -192,6 +203,7 @@ class BundleContract(Record):
     n_action_steps: PositiveInt
     temporal_ensemble_coeff: Figure | None
     state_envelope: StateEnvelope
+    guard_thresholds: GuardThresholds | None = None
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> BundleContract:
@@ -261,9 +273,10 @@ def _read[R: Record](path: Path, model: type[R]) -> R:
         raise CheckpointError(f"{path}: not readable as JSON: {error}", hint=COPY_AGAIN) from error
     # First of all, since a newer file may mean something else by every other field.
     version = content.get("schema_version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    newest = model.model_fields["schema_version"].default
+    if isinstance(version, int) and version > newest:
         raise CheckpointError(
-            f"{path}: schema_version is {version}, this program reads up to {SCHEMA_VERSION}",
+            f"{path}: schema_version is {version}, this program reads up to {newest}",
             hint="update lerobot-inference, or export the policy again with this version",
         )
     try:

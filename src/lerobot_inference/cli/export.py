@@ -15,6 +15,7 @@ from lerobot_inference.cli.plan_options import ActionModeChoice
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.export import ExportOptions
 from lerobot_inference.export import export as export_bundle
+from lerobot_inference.export.overlap import in_words
 from lerobot_inference.types import ActionMode, Precision
 
 MEGABYTE = 1e6
@@ -79,7 +80,7 @@ def files_table(bundle: Bundle) -> Table:
 
 
 def measurements(bundle: Bundle) -> list[str]:
-    """How exact the bundle is, one line a measurement, or why it wasn't measured."""
+    """How exact the bundle is and by what its chunks may differ, one line a measurement, or why it wasn't measured."""
     parity, accuracy, reasons = bundle.manifest.parity, bundle.manifest.accuracy, bundle.manifest.reasons
     lines = [f"parity: {reasons.get('parity')}"]
     if parity:
@@ -93,4 +94,4 @@ def measurements(bundle: Bundle) -> list[str]:
             f"accuracy over {accuracy.frames} frames: MAE {1000 * accuracy.mae:.4f} mrad, in f32 "
             f"{1000 * accuracy.mae_f32:.4f}: {accuracy.change:+.2%}{', forced' if accuracy.forced else ''}"
         )
-    return lines
+    return [*lines, in_words(bundle.contract)]

@@ -13,6 +13,7 @@ from lerobot_inference.checkpoint import open_policy
 from lerobot_inference.cli.console import console, print_json, progress_display
 from lerobot_inference.cli.options import DeviceOption, EngineOption, PolicyOption
 from lerobot_inference.control import UR10E, ScheduleName
+from lerobot_inference.control.guards.known import known_limits
 from lerobot_inference.engine import AUTO, EngineChoice
 from lerobot_inference.errors import UsageError, require
 from lerobot_inference.sim.cell import DEFAULT_IMAGE
@@ -109,9 +110,10 @@ def rollout(
     json: JsonOption = False,
 ) -> None:
     """Let a policy move the simulated arm and count how often it reaches the ball."""
-    loaded = EngineChoice(engine, device).load(open_policy(policy))
+    opened = open_policy(policy)
+    loaded = EngineChoice(engine, device).load(opened)
+    loop = Loop(schedule, latency, wrong_image=wrong_image, guards=guards, known=known_limits(opened))
     with progress_display() as progress:
-        loop = Loop(schedule, latency, wrong_image=wrong_image, guards=guards)
         results = run_rollout(loaded, str(policy), episodes, seed, loop, progress)
     if json:
         print_json(results)

@@ -55,6 +55,8 @@ class Controller:
         self._off = "control is off"
         self._failed = self._rejected = 0
         self._discard = self._ended = self._clean = False
+        self._said: FloatArray | None = None
+        self._said_at = 0
 
     @property
     def armed(self) -> bool:
@@ -152,15 +154,18 @@ class Controller:
         if not self.armed:  # nothing was executed: the arm is where it was
             self._anchor()
         chunk, late, first = answer.actions, self._given - self._asked_at, self._command
+        whole = chunk if answer.whole is None else answer.whole
         if chunk.ndim == 2 and len(chunk) and chunk.shape[1] == len(self._signs):  # else a guard says what it is
-            chunk = chunk * self._signs
+            chunk, whole = chunk * self._signs, whole * self._signs
             first = to_target(chunk[min(late, len(chunk) - 1)], self._command, self.settings.action_mode)
-        outcome = self.guards.chunk(chunk, first, self._situation(now_s))
+        outcome = self.guards.chunk(whole, first, self._after_another(self._situation(now_s)))
         if outcome.severity < Severity.REJECT:
             self._rejected = 0 if self._clean else self._rejected
             self._clean = True
             self._chunk += 1
             self._schedule.add_chunk(chunk, late)
+            if self.armed:  # else the arm does nothing of what the chunk says
+                self._said, self._said_at = whole, self._asked_at
             return outcome
         self._reject()
         # What is left of the chunk before is still good: only what is severer ends it.
@@ -246,7 +251,7 @@ class Controller:
         """Forget the chunk, and the one that is being predicted."""
         self._schedule.reset()
         self._discard = True
-        self._due_s = None
+        self._due_s = self._said = None
 
     def _begin_anew(self) -> None:
         """Start from where the arm is."""
@@ -287,6 +292,11 @@ class Controller:
             stopped=self.stopped,
             publishers=self.publishers,
         )
+
+    def _after_another(self, situation: Situation) -> Situation:
+        """With what the chunk before says of the one that has come."""
+        stride = self._asked_at - self._said_at
+        return situation if self._said is None else replace(situation, said=self._said[stride:], stride=stride)
 
     def _decide(
         self,

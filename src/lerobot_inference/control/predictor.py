@@ -15,11 +15,15 @@ from lerobot_inference.types import FloatArray, UInt8Array
 
 @dataclass(frozen=True)
 class Prediction:
-    """An engine's answer. actions: (chunk, A) radians; None where it failed, and `error` says why."""
+    """An engine's answer. actions: (chunk, A) radians; None where it failed, and `error` says why.
+
+    whole: (chunk, A) radians, all that was predicted, where `actions` are only what is played of it.
+    """
 
     actions: FloatArray | None
     error: str = ""
     seconds: float = 0.0
+    whole: FloatArray | None = None
 
 
 class Predictor(Protocol):

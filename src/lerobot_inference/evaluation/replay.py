@@ -62,11 +62,15 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class AsDeployed:
-    """predicted (T, A) radians; inference_times (T,) seconds; chunk_starts (K,) indices into T."""
+    """predicted (T, A) radians; inference_times (T,) seconds; chunk_starts (K,) indices into T.
+
+    chunks: (K, chunk, A) radians, all that was predicted at those; None where it was not kept.
+    """
 
     predicted: FloatArray
     inference_times: TimeArray
     chunk_starts: IntArray
+    chunks: FloatArray | None = None
 
     def asked_at(self) -> IntArray:
         """(T,) indices into T: for each step the latest one at which the network was asked."""
@@ -89,7 +93,7 @@ def replay_as_deployed(
     schedule.reset()
     began = time.perf_counter()
     chunk_starts = schedule.chunk_ticks(len(steps))
-    predicted, times = [], []
+    predicted, times, chunks = [], [], []
     with closing(episode.frames([steps[tick] for tick in chunk_starts], list(engine.spec.cameras))) as frames:
         for frame in steps:
             images: dict[str, UInt8Array] = {}
@@ -104,7 +108,8 @@ def replay_as_deployed(
                 stopwatch.preprocess.append(chunk.preprocess_s)
                 stopwatch.forward.append(chunk.forward_s)
                 stopwatch.postprocess.append(chunk.postprocess_s)
-                schedule.add_chunk(chunk.actions[0])
+                chunks.append(chunk.actions[0])
+                schedule.add_chunk(chunks[-1])
             popped = time.perf_counter()
             predicted.append(schedule.next_action())
             finished = time.perf_counter()
@@ -115,7 +120,7 @@ def replay_as_deployed(
     result = np.stack(predicted)
     if len(result) > 1 and not np.ptp(result, axis=0).any():
         raise EngineError("the policy has collapsed: its output is the same at every step")
-    return AsDeployed(result, np.asarray(times), np.asarray(chunk_starts, np.int64))
+    return AsDeployed(result, np.asarray(times), np.asarray(chunk_starts, np.int64), np.stack(chunks))
 
 
 def replay_every_frame(
@@ -131,14 +136,17 @@ def replay_every_frame(
     (`baseline_input.actions` ends there) is compared. Decoding, the engine and the comparison each have a thread and
     run at the same time; this one compares. Raises EngineError, DatasetError.
     """
-    with closing(prefetch(_predict(episode, steps, engine, batch_size), depth=1)) as predicted:
+    with closing(prefetch(predict_chunks(episode, steps, engine, batch_size), depth=1)) as predicted:
         return reduce(add, score_chunks(predicted, baseline_input, steps.step))
 
 
-def _predict(
+def predict_chunks(
     episode: RecordedEpisode, steps: range, engine: Engine, batch_size: int
 ) -> Generator[tuple[IntArray, FloatArray]]:
-    """Yield frame numbers (B,) and the chunks (B, chunk, A) predicted from them, in order."""
+    """Yield frame numbers (B,) of `steps` and the chunks (B, chunk, A) predicted from them, in order.
+
+    Raises EngineError, DatasetError.
+    """
     with closing(episode.frames(list(steps), list(engine.spec.cameras))) as pictures:
         for batch in batched(steps, batch_size):
             views = list(islice(pictures, len(batch)))

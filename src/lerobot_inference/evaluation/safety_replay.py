@@ -15,7 +15,7 @@ import numpy as np
 
 from lerobot_inference.checkpoint import Bundle, Policy
 from lerobot_inference.control import Controller, ControlSettings, Decision, GuardEvent, Guards, Severity, State
-from lerobot_inference.control.guards.known import known_limits
+from lerobot_inference.control.guards.known import RECORDED, known_limits
 from lerobot_inference.control.predictor import Prediction
 from lerobot_inference.control.prefetch import PrefetchSchedule
 from lerobot_inference.dataset import Dataset
@@ -87,9 +87,10 @@ class GuardedArm:
         if len(set(names)) != joints:
             names = tuple(f"joint {number}" for number in range(joints))
         signs = tuple(policy.contract.signs) if isinstance(policy, Bundle) else ()
-        left_out = {name: why for name, values in plan.guards.items() if (why := _why_not(name, values, joints))}
         known = known_limits(policy)
-        asked = {name: {**known.get(name, {}), **plan.guards[name]} for name in plan.guards if name not in left_out}
+        guards = {name: {**known.get(name, {}), **values} for name, values in plan.guards.items()}
+        left_out = {name: why for name, values in guards.items() if (why := _why_not(name, values, joints))}
+        asked = {name: values for name, values in guards.items() if name not in left_out}
         # Of a command only its first point counts here, so no look-ahead is worked out.
         return cls(ControlSettings(names, plan.action_mode, dataset.fps, signs, lookahead_points=2), asked, left_out)
 
@@ -125,6 +126,8 @@ def _why_not(guard: str, values: Mapping[str, Any], joints: int) -> str:
         return OF_THE_SESSION[guard]
     if guard in UR10E_KINEMATICS and joints != 6:
         return f"it knows where the links of a UR10e's 6 joints are, the policy moves {joints}"
+    if guard in RECORDED and not values.get(RECORDED[guard]):
+        return "neither the guards file nor the policy's contract gives it limits"
     sizes = [len(values[name]) for name in PER_JOINT if values.get(name)]
     wrong = [size for size in sizes if size != joints]
     return f"its limits are those of {wrong[0]} joints, the policy moves {joints}" if wrong else ""
@@ -137,7 +140,7 @@ class _Served:
 
     def __init__(self, deployed: AsDeployed) -> None:
         self.step = 0
-        self._predicted = deployed.predicted
+        self._deployed = deployed
         self._ends = np.append(deployed.chunk_starts[1:], len(deployed.predicted))
         self._asked = False
 
@@ -148,8 +151,12 @@ class _Served:
         if not self._asked:
             return None
         self._asked = False
-        end = self._ends[np.searchsorted(self._ends, self.step, side="right")]
-        return Prediction(self._predicted[self.step : end])
+        number = np.searchsorted(self._ends, self.step, side="right")
+        played = self._deployed.predicted[self.step : self._ends[number]]
+        if self._deployed.chunks is None:
+            return Prediction(played)
+        passed = self.step - self._deployed.chunk_starts[number]
+        return Prediction(played, whole=self._deployed.chunks[number, passed:])
 
 
 @dataclass

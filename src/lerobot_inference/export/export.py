@@ -29,6 +29,7 @@ from lerobot_inference.export.accuracy import Yardstick, measure_accuracy
 from lerobot_inference.export.contract import make_contract
 from lerobot_inference.export.history import read_evaluation, read_verdict
 from lerobot_inference.export.int8 import quantize_graph
+from lerobot_inference.export.overlap import calibrate
 from lerobot_inference.export.parity import action_std, compare
 from lerobot_inference.export.readme import readme
 from lerobot_inference.files import atomic_folder
@@ -37,7 +38,7 @@ from lerobot_inference.sources import read_origin
 from lerobot_inference.types import ACTION, ActionMode, Precision, Progress, silent
 
 REFERENCE = "lerobot"
-STAGES = 3
+STAGES = 4
 WHY_ABSENT = {
     "parity": "not asked for: exported without --verify",
     "accuracy": "f32 loses nothing",
@@ -90,13 +91,16 @@ def export(
     with atomic_folder(output) as folder:
         progress("export", 0, STAGES)
         opset = _write_graph(checkpoint, yardstick, options.precision, folder, progress)
-        manifest = _write(checkpoint, dataset, contract, options, opset, folder)
+        _write(checkpoint, dataset, contract, options, opset, folder)
         progress("export", 1, STAGES)
         # What is measured is what was written, opened as the robot will open it.
         engine = EngineChoice(options.engine).load(Bundle.open(folder))
         engine.warm_up()
-        parity = _measure_parity(engine, checkpoint, dataset, progress) if options.verify else None
+        contract = contract.model_copy(update={"guard_thresholds": calibrate(engine, dataset, progress)})
+        manifest = _write(checkpoint, dataset, contract, options, opset, folder)  # once more, now with the thresholds
         progress("export", 2, STAGES)
+        parity = _measure_parity(engine, checkpoint, dataset, progress) if options.verify else None
+        progress("export", 3, STAGES)
         accuracy = _measure_accuracy(engine, checkpoint, yardstick, options, progress)
         found = {"parity": parity, "accuracy": accuracy, "evaluation": evaluation, "gate": gate}
         reasons = {name: why for name, why in WHY_ABSENT.items() if found[name] is None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lerobot_inference.checkpoint import BundleContract
+from lerobot_inference.export.overlap import in_words
 from lerobot_inference.types import ACTION, ENVIRONMENT_STATE, STATE, ActionMode, Precision
 
 MEANINGS = {ActionMode.DELTA: "steps to add to the last target", ActionMode.ABSOLUTE: "joint positions"}
@@ -21,6 +22,7 @@ runs it; any ONNX runtime runs `policy.onnx` too. Normalisation is part of the g
 
 - Joints, in order: {joints}
 - Actions: {meaning}, {fps:g} a second; the first {n_action_steps} of a chunk are meant to be executed
+- On the robot: {thresholds}
 
 `contract.json` says what robot and cameras must be like. `manifest.json` says how near the graph is to the policy it
 was made from, and the sha256 of every file: a folder in which a byte has changed is refused.
@@ -46,4 +48,5 @@ def readme(contract: BundleContract, source: str, revision: str | None, precisio
         meaning=MEANINGS[contract.action_mode],
         fps=contract.fps,
         n_action_steps=contract.n_action_steps,
+        thresholds=in_words(contract),
     )

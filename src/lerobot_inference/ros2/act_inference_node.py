@@ -25,6 +25,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from lerobot_inference.control import Decision, ScheduleName
+from lerobot_inference.control.guards.known import Origin, known_limits, origins
 from lerobot_inference.control.image import read_image
 from lerobot_inference.control.journal import Journal
 from lerobot_inference.control.mcap_log import McapLog
@@ -55,11 +56,13 @@ class InferenceNode:
         self._identity = PolicyIdentity(source=loaded.source, revision=loaded.revision, sha256=loaded.sha256)
         self._shape = engine.spec.cameras[camera_of(engine)]
         self._log = McapLog(Path(parameters.record)) if parameters.record else None
+        guards = parameters.guard_chain(loaded.policy)
+        self._limits_from = origins(guards.settings, known_limits(loaded.policy))
         self._predictor = ThreadPredictor(engine)
         self._journal = Journal(
             self._log.write if self._log else None,
             self._settings,
-            parameters.guard_chain(loaded.policy),
+            guards,
             ScheduleName(parameters.schedule),
             engine.spec,
             parameters.lead,
@@ -85,9 +88,20 @@ class InferenceNode:
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._subscribe()
         self._serve()
+        self._tell_origins()
         node.create_timer(self._settings.period_s, self._tick)
         node.create_timer(1 / parameters.status_hz, self._tell_status)
         node.create_timer(1.0, self._tell_diagnostics)
+
+    def _tell_origins(self) -> None:
+        for guard, origin in self._limits_from.items():
+            if origin is Origin.NOWHERE:
+                self._node.get_logger().warning(
+                    f"guard {guard} has no limits and says nothing: export the policy as a bundle with this version, "
+                    "or give the limits in the guards file"
+                )
+            else:
+                self._node.get_logger().info(f"guard {guard} has its limits from the {origin}")
 
     def _subscribe(self) -> None:
         create, parameters = self._node.create_subscription, self._parameters
@@ -239,6 +253,7 @@ class InferenceNode:
                 image=None if senses.image is None else 1000 * (now_s - senses.image_s),
             ),
             guards=dict(controller.counts),
+            limits_from=self._limits_from,
             dropped=dict(senses.dropped) | self._refused,
             policy=self._identity,
         )

@@ -45,6 +45,7 @@ def diagnostics(status: Status, stamp: Any, array: Any, entry: Any, key_value: A
         "joint_age_ms": _figure(status.ages_ms.joint),
         "image_age_ms": _figure(status.ages_ms.image),
         **{f"guard.{name}": str(count) for name, count in status.guards.items()},
+        **{f"limits_from.{name}": origin.value for name, origin in status.limits_from.items()},
         **{f"dropped.{reason}": str(count) for reason, count in status.dropped.items()},
     }
     message = array()

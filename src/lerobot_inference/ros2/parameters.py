@@ -122,5 +122,5 @@ class Parameters:
         return ControlSettings(joints, mode, self.control_hz, signs, self.lookahead_points)
 
     def guard_chain(self, policy: Policy) -> Guards:
-        """The guards of the file, with what the policy's contract says of the recorded states. Raises ConfigError."""
+        """The guards of the file, with what the policy's contract says of the recordings. Raises ConfigError."""
         return Guards.load(Path(self.guards) if self.guards else UR10E, known_limits(policy))

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel
 
+from lerobot_inference.control.guards.known import Origin
+
 type NodeState = Literal["starting", "waiting", "dry_run", "running", "holding", "latched", "stopped"]
 KEPT = 3000
 """Ticks and predictions that the percentiles are over."""
@@ -56,7 +58,8 @@ class Status(BaseModel):
     queue_length: actions known beyond the one that was last due. chunk: number of the one that the action is from.
     forward_ms: from asking for a chunk to having it. tick_jitter_ms: how uneven the ticks are.
     missed_ticks: those that didn't come. ages_ms: since the newest joint state and image were made.
-    guards: how often each has said something. dropped: messages that were not taken, by reason.
+    guards: how often each has said something. limits_from: where those that go by what was recorded have their limits
+    from; `nowhere`: such a guard says nothing. dropped: messages that were not taken, by reason.
     policy: its source, revision and the sha256 of its weights.
     """
 
@@ -79,6 +82,7 @@ class Status(BaseModel):
     missed_ticks: int
     ages_ms: Ages
     guards: dict[str, int]
+    limits_from: dict[str, Origin]
     dropped: dict[str, int]
     policy: PolicyIdentity
 

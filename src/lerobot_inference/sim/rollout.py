@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from lerobot_inference.control import (
     State,
     choose_schedule,
 )
+from lerobot_inference.control.guards.known import Origin, origins
 from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.control.predictor import InlinePredictor
 from lerobot_inference.engine.base import Engine
@@ -53,7 +55,11 @@ class RolloutRun(BaseModel):
 
 
 class RolloutResults(BaseModel):
-    """What `sim rollout` measured. interval: 95 % Wilson score interval of the success rate."""
+    """What `sim rollout` measured.
+
+    interval: 95 % Wilson score interval of the success rate. limits_from: where the guards that go by what was recorded
+    have their limits from.
+    """
 
     policy: str
     engine: str
@@ -61,6 +67,7 @@ class RolloutResults(BaseModel):
     action_mode: ActionMode
     schedule: ScheduleName
     latency_ticks: int
+    limits_from: dict[str, Origin]
     wrong_image: bool
     seed: int
     episodes: int
@@ -74,13 +81,21 @@ class RolloutResults(BaseModel):
 
 @dataclass(frozen=True)
 class Loop:
-    """How the loop is closed. latency_ticks: control periods from asking for a chunk to having it."""
+    """How the loop is closed. latency_ticks: control periods from asking for a chunk to having it.
+
+    known: what the policy's contract says for the guards, see `known_limits`.
+    """
 
     schedule: ScheduleName = ScheduleName.POLICY
     latency_ticks: int = 0
     action_mode: ActionMode = ActionMode.DELTA
     wrong_image: bool = False
     guards: Path = UR10E
+    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def chain(self) -> Guards:
+        """The guards of the arm. A run's start is drawn and is to be tried, recorded or not. Raises ConfigError."""
+        return Guards.load(self.guards, {name: known for name, known in self.known.items() if name != "start_pose"})
 
 
 def rollout(
@@ -117,6 +132,7 @@ def rollout(
         action_mode=loop.action_mode,
         schedule=loop.schedule,
         latency_ticks=loop.latency_ticks,
+        limits_from=origins(loop.chain().settings, loop.known),
         wrong_image=loop.wrong_image,
         seed=seed,
         episodes=episodes,
@@ -173,7 +189,7 @@ def _controller(engine: Engine, loop: Loop) -> Controller:
     spec, mode = engine.spec, loop.action_mode
     return Controller(
         ControlSettings(JOINTS, mode, CONTROL_HZ),
-        Guards.load(loop.guards),
+        loop.chain(),
         choose_schedule(loop.schedule, spec, mode, lead=loop.latency_ticks),
         InlinePredictor(engine, loop.latency_ticks),
     )

@@ -58,6 +58,8 @@ class Situation:
     joint_age_s, image_age_s: of the newest joint state and image; skew_s: between the two.
     empty_s: for how long no action has been due though the policy has begun.
     failed_predictions, rejected_chunks: in a row. publishers: how many others publish commands.
+    said: (n, J) what the chunk before says of a new chunk's steps, the first one first; None where none was played.
+    stride: how many steps before the new chunk that one was asked for.
     stopped: why the robot says that it is not running; None where it runs, or doesn't say.
     """
 
@@ -78,6 +80,8 @@ class Situation:
     rejected_chunks: int = 0
     stopped: str | None = None
     publishers: int = 0
+    said: FloatArray | None = None
+    stride: int = 0
 
     def moved_to(self, command: FloatArray, velocity: FloatArray) -> Situation:
         """The same with another last command: what a look-ahead is held against."""

@@ -20,6 +20,7 @@ from lerobot_inference.control.guards.base import (
     Watch,
 )
 from lerobot_inference.control.guards.chunk_border import ChunkBorder
+from lerobot_inference.control.guards.chunk_overlap import ChunkOverlap
 from lerobot_inference.control.guards.finite_chunk import FiniteChunk
 from lerobot_inference.control.guards.first_target import FirstTarget
 from lerobot_inference.control.guards.foreign import ForeignGuard, foreign_kind
@@ -65,6 +66,7 @@ CHUNK_CHECKS: dict[str, type[Settings]] = {
     "finite_chunk": FiniteChunk,
     "first_target": FirstTarget,
     "chunk_border": ChunkBorder,
+    "chunk_overlap": ChunkOverlap,
 }
 # Rates first, so that what is scaled is then held against the limits as it will be sent. Tool speed and acceleration
 # are convex: a target between two that keep to the former keeps to it too.
