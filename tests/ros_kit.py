@@ -110,7 +110,7 @@ class Wire:
             try:
                 if found := condition():
                     return found
-            except IndexError:  # nothing heard yet
+            except (IndexError, StopIteration):  # nothing heard yet
                 pass
             assert time.monotonic() < deadline, f"{what}: {self.statuses[-1:]} {self.reports[-1:]}"
             time.sleep(0.005)
@@ -144,6 +144,13 @@ class Wire:
 
     def wait_for_state(self, *states: str) -> dict[str, Any]:
         return self.wait(lambda: self.status["state"] in states and self.status, f"state {' or '.join(states)}")
+
+    def seconds_to_hold(self, since_s: float) -> float:
+        """From a moment to the first hold that was sent after it."""
+        first = self.wait(
+            lambda: next(command for command in self.commands if command.is_hold and command.sent_s > since_s), "a hold"
+        )
+        return first.sent_s - since_s
 
     def listen(self, for_s: float) -> list[Command]:
         """The commands of the next seconds."""
@@ -205,13 +212,15 @@ class CellProcess:
         if self.process and self.process.child.poll() is None:
             self.process.end(ending)
 
-    def fault(self, name: str, **more: float) -> None:
-        """Ask for a fault, and wait until it is there."""
+    def fault(self, name: str, **more: float) -> float:
+        """Ask for a fault, and wait until it is there; returns when it was asked for."""
+        asked_s = time.time()
         self.wire._faults.publish(String(data=json.dumps({"fault": name, **more})))
         there = (
             (lambda: not self.wire.report["faults"]) if name == "none" else (lambda: name in self.wire.report["faults"])
         )
         self.wire.wait(there, f"fault {name}")
+        return asked_s
 
 
 @dataclass
@@ -226,11 +235,12 @@ class NodeProcess:
     def order(self) -> Path:
         return self.folder / "order.json"
 
-    def say(self, actions: Any = None, **order: Any) -> None:
-        """What the engine says from now on."""
+    def say(self, actions: Any = None, **order: Any) -> float:
+        """What the engine says from now on; returns since when."""
         written = self.folder / "order.partial"
         written.write_text(json.dumps(order if actions is None else order | {"actions": actions}))
         written.replace(self.order)
+        return time.time()
 
     def crash(self) -> None:
         """Let a callback raise."""
@@ -302,6 +312,10 @@ class Table:
 
     def add(self, hazard: str, what: str, measured: str) -> None:
         self.rows.append((hazard, what, measured))
+
+    def hold(self, hazard: str, wire: Wire, since_s: float) -> None:
+        """How long after a moment the first hold was sent."""
+        self.add(hazard, "to hold, s", f"{wire.seconds_to_hold(since_s):.3f}")
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ros_kit import CellProcess, NodeProcess, Table, Wire
 
 pytestmark = pytest.mark.usefixtures("cell")
@@ -19,12 +21,14 @@ def at_rest(wire: Wire) -> dict:
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_node_with_a_hold_as_its_last_command(
-    wire: Wire, node: NodeProcess, ending: signal.Signals
+    wire: Wire, node: NodeProcess, table: Table, ending: signal.Signals
 ) -> None:
     node.start().arm()
+    asked_s = time.time()
     assert node.end(ending) == 0
     wire.wait(lambda: wire.status["state"] == "stopped", "the last status")
     assert wire.commands[-1].is_hold
+    table.hold(ending.name, wire, asked_s)
     assert wire.listen(0.5) == []
     assert at_rest(wire)["positions"] == pytest.approx(wire.commands[-1].positions[0], abs=0.01)
 
@@ -51,13 +55,17 @@ def test_a_node_that_is_killed_leaves_an_arm_that_comes_to_rest_by_itself(
     assert report["aborted"] == 0
 
 
-def test_a_mistake_in_a_callback_ends_the_node_with_a_hold_as_its_last_command(wire: Wire, node: NodeProcess) -> None:
+def test_a_mistake_in_a_callback_ends_the_node_with_a_hold_as_its_last_command(
+    wire: Wire, node: NodeProcess, table: Table
+) -> None:
     node.start().arm()
+    asked_s = time.time()
     node.crash()
     assert node.process.child.wait(30) != 0
     assert "ZeroDivisionError" in (node.folder / "node.log").read_text()
     wire.wait(lambda: wire.status["state"] == "stopped", "the last status")
     assert wire.commands[-1].is_hold
+    table.hold("a mistake in a callback", wire, asked_s)
     assert at_rest(wire)["positions"] == pytest.approx(wire.commands[-1].positions[0], abs=0.01)
 
 
@@ -107,9 +115,23 @@ def test_control_is_switched_at_run_time_and_nothing_else_is(wire: Wire, node: N
     assert wire.listen(0.5) == []
 
 
-def test_a_person_holds_the_arm(wire: Wire, node: NodeProcess) -> None:
+def test_diagnostics_say_what_the_status_says(wire: Wire, node: NodeProcess) -> None:
+    heard: list[DiagnosticArray] = []
+    subscription = wire.node.create_subscription(DiagnosticArray, "/diagnostics", heard.append, 10)
     node.start().arm()
+    entry = wire.wait(lambda: heard[-1].status[0].message == "running" and heard[-1].status[0], "diagnostics")
+    wire.node.destroy_subscription(subscription)
+    assert (entry.name, entry.level, entry.hardware_id) == ("act_inference_node", DiagnosticStatus.OK, "scripted")
+    told = {value.key: value.value for value in entry.values}
+    assert told["armed"] == "true"
+    assert told["limits_from.chunk_overlap"] == "nowhere"
+
+
+def test_a_person_holds_the_arm(wire: Wire, node: NodeProcess, table: Table) -> None:
+    node.start().arm()
+    asked_s = time.time()
     assert node.call("hold").success
+    table.hold("a person's hold", wire, asked_s)
     held = wire.wait(lambda: wire.commands[-1].is_hold and wire.commands[-1], "the hold")
     assert wire.listen(0.5) == []
     assert at_rest(wire)["positions"] == pytest.approx(held.positions[0], abs=0.01)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_kit import CellProcess, NodeProcess, Wire, joints
+from ros_kit import CellProcess, NodeProcess, Table, Wire, joints
 from sensor_msgs.msg import Image
 
 from lerobot_inference.control.mcap_log import read_log
@@ -42,17 +42,19 @@ def test_an_image_before_the_first_joint_state_moves_nothing(wire: Wire, cell: C
     ],
 )
 def test_a_message_that_is_not_whole_is_dropped_counted_and_in_the_end_missed(
-    wire: Wire, cell: CellProcess, node: NodeProcess, fault: str, reason: str
+    wire: Wire, cell: CellProcess, node: NodeProcess, table: Table, fault: str, reason: str
 ) -> None:
     node.start(PATIENT).arm()
-    cell.fault(fault)
+    asked_s = cell.fault(fault)
     status = wire.wait_for_state("latched")
+    table.hold(fault, wire, asked_s)
     assert status["dropped"][reason] > 5
     assert ("image_age" if reason.startswith("image") else "joint_state_age") in status["reason"]
     assert wire.commands[-1].is_hold
     positions = np.concatenate([command.positions for command in wire.commands])
     assert np.isfinite(positions).all()
     assert np.abs(np.diff([command.positions[0] for command in wire.commands], axis=0)).max() < 0.05, "never zeros"
+    assert wire.next_report()["limits_exceeded"] == {}
 
 
 def test_messages_that_overtake_each_other_are_dropped_and_motion_goes_on(

@@ -39,6 +39,7 @@ HZ = 10.0
 CHANGES = {
     **AGES,
     "queue_empty": {"latch_s": 9.0},
+    "chunk_overlap": {"by_stride": [0.01]},
     **dict.fromkeys(("soft_start", "time_cap", "joint_acceleration", "tracking_error"), None),
 }
 TOPICS = {"joint_states_topic": "/recorded/joint_states", "camera_topic": "/recorded/image"}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ros_kit import AGES, MOVE, CellProcess, NodeProcess, Table, Wire, joints
+
+from lerobot_inference.control.kinematics import JOINTS
+from lerobot_inference.control.mcap_log import read_log
 
 pytestmark = pytest.mark.usefixtures("cell")
 
@@ -20,32 +24,49 @@ def everything_sent_is_sound(wire: Wire, cell_report: dict) -> None:
     assert all(np.isfinite(command.positions).all() for command in wire.commands)
     assert all(np.isfinite(command.velocities).all() for command in wire.commands)
     assert all(not command.velocities[-1].any() for command in wire.commands), "each ends at rest"
+    stamps = [command.message.header.stamp for command in wire.commands]
+    assert all((stamp.sec, stamp.nanosec) == (0, 0) for stamp in stamps), "which means now"
+    assert all(tuple(command.message.joint_names) == JOINTS for command in wire.commands)
     assert cell_report["refused"] == {}
     assert cell_report["limits_exceeded"] == {}
 
 
-def test_a_nan_from_the_policy_latches_and_is_never_sent(wire: Wire, node: NodeProcess) -> None:
+def test_a_nan_from_the_policy_latches_and_is_never_sent(wire: Wire, node: NodeProcess, table: Table) -> None:
     node.start().arm()
-    node.say([joints(elbow_joint=math.nan).tolist()])
+    said_s = node.say([joints(elbow_joint=math.nan).tolist()])
     assert "NaN" in wire.wait_for_state("latched")["reason"]
+    table.hold("NaN from the policy", wire, said_s)
     assert wire.commands[-1].is_hold
     assert wire.listen(0.5) == []
     everything_sent_is_sound(wire, wire.next_report())
 
 
-def test_a_policy_that_fails_to_answer_latches(wire: Wire, node: NodeProcess) -> None:
+def test_a_policy_that_fails_to_answer_latches(wire: Wire, node: NodeProcess, table: Table) -> None:
     node.start({**AGES, "queue_empty": {"latch_s": 9.0}}).arm()
-    node.say(error="the network is out of memory")
+    said_s = node.say(error="the network is out of memory")
     assert "3 predictions in a row have failed" in wire.wait_for_state("latched")["reason"]
+    table.hold("a prediction that fails", wire, said_s)
     everything_sent_is_sound(wire, wire.next_report())
 
 
-def test_a_jump_at_a_chunk_border_is_never_executed(wire: Wire, node: NodeProcess) -> None:
+def test_a_jump_at_a_chunk_border_is_never_executed(wire: Wire, node: NodeProcess, table: Table) -> None:
     node.start({**AGES, "queue_empty": {"latch_s": 9.0}}).arm()
-    node.say([joints(elbow_joint=0.3).tolist(), *MOVE * 19])
+    said_s = node.say([joints(elbow_joint=0.3).tolist(), *MOVE * 19])
     assert "3 chunks in a row were rejected" in wire.wait_for_state("latched")["reason"]
+    table.hold("a jump at a chunk's border", wire, said_s)
     steps = np.abs(np.diff([command.positions[0] for command in wire.commands], axis=0))
     assert steps.max() < 0.02
+    everything_sent_is_sound(wire, wire.next_report())
+
+
+def test_a_policy_that_contradicts_itself_latches(wire: Wire, node: NodeProcess, table: Table) -> None:
+    limits = {**AGES, "chunk_overlap": {"by_stride": [0.002]}}
+    node.start(limits, schedule="prefetch", lead=10).arm(runs_s=1.5)
+    assert wire.status["limits_from"]["chunk_overlap"] == "guards file"
+    said_s = node.say([joints(wrist_3_joint=-0.005).tolist()])
+    assert "says otherwise than the one before it" in wire.wait_for_state("latched")["reason"]
+    table.hold("chunks that contradict each other", wire, said_s)
+    assert wire.listen(0.5) == []
     everything_sent_is_sound(wire, wire.next_report())
 
 
@@ -72,6 +93,17 @@ def test_what_is_too_fast_is_slowed_to_the_limits_and_the_arm_keeps_to_them(
     everything_sent_is_sound(wire, report)
 
 
+def test_control_begins_gently(wire: Wire, node: NodeProcess) -> None:
+    node.say([joints(wrist_3_joint=0.04).tolist()])
+    node.start().arm(runs_s=2.5)
+    steps = np.diff([command.positions[0][5] for command in wire.commands])
+    assert steps[:30].max() <= 0.55 * CAPS[5] / 30, "half way up the ramp of two seconds"
+    assert steps.max() == pytest.approx(CAPS[5] / 30, rel=0.01)
+    faster = np.diff(steps)[~np.array([command.is_hold for command in wire.commands[2:]])]
+    assert faster.max() * 30**2 <= 1.01 * 2.5, "rad/s^2"
+    everything_sent_is_sound(wire, wire.next_report())
+
+
 def test_a_policy_that_heads_for_the_table_latches_before_it_is_there(wire: Wire, node: NodeProcess) -> None:
     node.say([joints(shoulder_lift_joint=0.01).tolist()])
     node.start().arm()
@@ -79,13 +111,63 @@ def test_a_policy_that_heads_for_the_table_latches_before_it_is_there(wire: Wire
     everything_sent_is_sound(wire, wire.next_report())
 
 
+def test_a_policy_that_heads_for_the_end_of_a_joint_latches_before_it_is_there(wire: Wire, node: NodeProcess) -> None:
+    start = wire.next_report()["positions"][5]
+    limits = [[-6.283, 6.283]] * 5 + [[-6.283, start + 0.25]]
+    node.say([joints(wrist_3_joint=0.01).tolist()])
+    node.start({**AGES, "joint_position": {"limits": limits}}).arm()
+    assert wire.wait_for_state("latched")["reason"] == "joint_position: wrist_3_joint would leave the joint range"
+    report = wire.next_report()
+    assert report["positions"][5] <= start + 0.151
+    everything_sent_is_sound(wire, report)
+
+
+def test_control_ends_by_itself_after_its_time(wire: Wire, node: NodeProcess) -> None:
+    node.start({**AGES, "time_cap": {"seconds": 2}}).arm(runs_s=1.0)
+    status = wire.wait(lambda: not wire.status["armed"] and wire.status, "control off")
+    assert "control has been on for 2 s" in status["reason"]
+    assert wire.commands[-1].is_hold
+    assert wire.listen(0.5) == []
+    everything_sent_is_sound(wire, wire.next_report())
+
+
+def test_a_pose_that_was_never_recorded_is_counted_and_guards_without_limits_are_named(
+    wire: Wire, node: NodeProcess
+) -> None:
+    here = np.array(wire.next_report()["positions"])
+    node.start({**AGES, "out_of_distribution": {"mean": (here + 1).tolist(), "std": [0.1] * 6}}).arm()
+    assert wire.status["guards"]["out_of_distribution"] > 10
+    assert wire.status["state"] == "running"
+    limits = {"start_pose": "nowhere", "out_of_distribution": "guards file", "chunk_overlap": "nowhere"}
+    assert wire.status["limits_from"] == limits
+    assert "guard start_pose has no limits and says nothing" in (node.folder / "node.log").read_text()
+
+
+def test_a_reset_episode_is_predicted_anew_though_the_chunk_is_not_used_up(
+    wire: Wire, node: NodeProcess, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.mcap"
+    node.start(record=log).arm()
+    assert node.call("reset_episode").success
+    wire.listen(1.0)
+    assert node.end() == 0
+    entries = list(read_log(log))
+    (reset,) = [at for at, (_, _, entry) in enumerate(entries) if entry.get("request") == "reset_episode"]
+    after = entries[reset:]
+    answered = next(at for at, (kind, _, _) in enumerate(after) if kind == "answer")
+    moved = next(at for at, (kind, _, entry) in enumerate(after) if kind == "decision" and entry["target"])
+    assert answered < moved
+    everything_sent_is_sound(wire, wire.next_report())
+
+
 def test_a_policy_that_is_slower_than_its_chunk_holds_the_arm_and_latches(
     wire: Wire, node: NodeProcess, table: Table
 ) -> None:
     node.start().arm()
-    node.say(MOVE, seconds=3.0)
+    said_s = node.say(MOVE, seconds=3.0)
     assert "no action has been due" in wire.wait_for_state("latched")["reason"]
     moved = [command for command in wire.commands if not command.is_hold][-1]
+    table.hold("a slow policy", wire, said_s)
     table.add("a slow policy", "last action to latch, s", f"{wire.commands[-1].sent_s - moved.sent_s:.3f}")
     assert wire.commands[-1].is_hold
     assert wire.listen(0.5) == []
@@ -135,15 +217,16 @@ def test_a_first_target_away_from_the_arm_switches_control_off(wire: Wire, node:
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_blocked_or_stopped_arm_takes_control_away(
-    wire: Wire, cell: CellProcess, node: NodeProcess, told: bool
+    wire: Wire, cell: CellProcess, node: NodeProcess, table: Table, told: bool
 ) -> None:
     """An e-stop; whether or not the node hears of it from the robot."""
     topic = {"program_running_topic": "/io_and_status_controller/robot_program_running"} if told else {}
     node.say([joints(wrist_3_joint=0.01).tolist()])
     node.start(**topic).arm(runs_s=1.5)
-    cell.fault("estop")
+    asked_s = cell.fault("estop")
     status = wire.wait(lambda: not wire.status["armed"] and wire.status, "control off")
     assert ("program is not running" if told else "rad from the command") in status["reason"]
+    table.hold(f"e-stop, {'told by' if told else 'without a word from'} the robot", wire, asked_s)
     assert wire.next_report()["speed"] < 0.005
     stopped = np.array(wire.next_report()["positions"])
     cell.fault("none")
@@ -160,18 +243,22 @@ def test_a_blocked_or_stopped_arm_takes_control_away(
     assert set(report["refused"]) <= {"the robot is not running"}
 
 
-def test_a_speed_slider_at_zero_takes_control_away(wire: Wire, cell: CellProcess, node: NodeProcess) -> None:
+def test_a_speed_slider_at_zero_takes_control_away(
+    wire: Wire, cell: CellProcess, node: NodeProcess, table: Table
+) -> None:
     node.start(speed_scaling_topic="/speed_scaling_state_broadcaster/speed_scaling").arm()
-    cell.fault("speed_zero")
+    asked_s = cell.fault("speed_zero")
     assert "speed scaling is 0" in wire.wait(lambda: not wire.status["armed"] and wire.status, "off")["reason"]
+    table.hold("speed slider at zero", wire, asked_s)
     cell.fault("none")
     assert wire.listen(1.0) == []
 
 
-def test_a_second_publisher_of_commands_latches(wire: Wire, cell: CellProcess, node: NodeProcess) -> None:
+def test_a_second_publisher_of_commands_latches(wire: Wire, cell: CellProcess, node: NodeProcess, table: Table) -> None:
     node.start().arm()
-    cell.fault("second_publisher")
+    asked_s = cell.fault("second_publisher")
     assert "other publisher" in wire.wait_for_state("latched")["reason"]
+    table.hold("a second publisher", wire, asked_s)
     assert wire.commands[-1].is_hold
     assert wire.listen(0.5) == []
     cell.fault("none")
