@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
@@ -121,7 +122,7 @@ def places() -> Iterator[tuple[str, str, bool]]:
     """(file, pattern whose group is the version, whether it must be there once)."""
     files = git("ls-files").splitlines()
     for glob, pattern in ONCE.items():
-        yield from ((path, pattern, True) for path in files if Path(path).match(glob))
+        yield from ((path, pattern, True) for path in files if fnmatchcase(path, glob))
     yield from ((path, NAMED, False) for path in files if path != CHANGELOG and (ROOT / path).is_file())
 
 
