@@ -178,20 +178,27 @@ def test_the_expert_reaches_the_target_nearly_always(cell: Cell) -> None:
     assert reached >= 95
 
 
-def test_a_missing_libegl_is_a_message_not_a_traceback() -> None:
-    program = """
+@pytest.mark.parametrize(
+    ("absent", "named"), [(["libEGL.so.1"], "libEGL.so.1"), (["libOpenGL.so.0", "libGL.so.1"], "libOpenGL.so.0")]
+)
+def test_a_missing_system_library_is_a_message_not_a_traceback(absent: list[str], named: str) -> None:
+    program = f"""
 import ctypes, sys
 from lerobot_inference.errors import UsageError
 from lerobot_inference.sim import cell
-def absent(name): raise OSError(name)
-ctypes.CDLL = absent
+load = ctypes.CDLL
+def some(name):
+    if name in {absent}: raise OSError(name)
+    return load(name)
+ctypes.CDLL = some
 try:
     cell.load_mujoco()
 except UsageError as error:
-    sys.exit(error.hint)
+    sys.exit(f"{{error}} {{error.hint}}")
 """
     if sys.platform != "linux":
         pytest.skip("EGL is Linux's")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert "apt-get install libegl1" in done.stderr
+    assert named in done.stderr
+    assert "apt-get install libegl1 libopengl0" in done.stderr
     assert "Traceback" not in done.stderr

@@ -125,14 +125,14 @@ def _devices() -> list[Check]:
 
 def _rendering() -> Check:
     """The simulated cell's camera needs an OpenGL library that pip can't bring."""
-    from ctypes.util import find_library
+    from lerobot_inference.sim.cell import RENDERING, RENDERING_ADVICE, missing_libraries
 
     if platform.system() != "Linux":
         return Check(name="rendering", ok=True, found="the system's own OpenGL")
-    library = find_library("EGL")
-    if library:
-        return Check(name="rendering", ok=True, found=library)
-    return Check(name="rendering", ok=False, found="no libEGL", advice="apt-get install libegl1 (for sim and the demo)")
+    if missing := missing_libraries():
+        advice = f"{RENDERING_ADVICE} (for sim and the demo)"
+        return Check(name="rendering", ok=False, found=f"no {', '.join(missing)}", advice=advice)
+    return Check(name="rendering", ok=True, found=", ".join(RENDERING))
 
 
 def _plugins() -> list[Check]:

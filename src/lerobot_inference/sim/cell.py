@@ -39,20 +39,29 @@ _FIELD_OF_VIEW_DEG = 42.0
 _TOOL_DOWN = np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 
+RENDERING = {"libEGL.so.1": ("libEGL.so.1",), "libOpenGL.so.0": ("libOpenGL.so.0", "libGL.so.1")}
+"""System libraries that the camera needs on Linux, and which of them serve; pip can't bring any."""
+
+RENDERING_ADVICE = "apt-get install libegl1 libopengl0 libgl1-mesa-dri"
+
+
 def load_mujoco() -> ModuleType:
     """Import MuJoCo, rendering through EGL on Linux (it needs no screen and no GPU) unless MUJOCO_GL says otherwise.
 
-    Raises UsageError when MuJoCo or the system's libEGL is missing.
+    Raises UsageError when MuJoCo or a system library is missing.
     """
-    if sys.platform == "linux" and os.environ.setdefault("MUJOCO_GL", "egl") == "egl":
-        try:
-            ctypes.CDLL("libEGL.so.1")
-        except OSError as error:
-            raise UsageError(
-                "the simulated camera needs the system library libEGL.so.1, which is not installed",
-                hint="on Debian or Ubuntu: apt-get install libegl1",
-            ) from error
+    egl = sys.platform == "linux" and os.environ.setdefault("MUJOCO_GL", "egl") == "egl"
+    if egl and (missing := missing_libraries()):
+        raise UsageError(
+            f"the simulated camera needs the system library {missing[0]}, which is not installed",
+            hint=f"on Debian or Ubuntu: {RENDERING_ADVICE}",
+        )
     return require("mujoco", "sim")
+
+
+def missing_libraries() -> list[str]:
+    """Those of RENDERING that can't be loaded here."""
+    return [name for name, any_of in RENDERING.items() if not any(map(_loads, any_of))]
 
 
 class Cell:
@@ -63,7 +72,7 @@ class Cell:
     """
 
     def __init__(self, image: ImageShape = DEFAULT_IMAGE) -> None:
-        """Raises UsageError when the sim extra or libEGL is missing."""
+        """Raises UsageError when the sim extra or a system library is missing."""
         self.image = image
         self._mujoco = load_mujoco()
         self._model = _build_model(self._mujoco, image)
@@ -154,7 +163,7 @@ class Cell:
         except (ImportError, AttributeError, RuntimeError, self._mujoco.FatalError) as error:
             raise UsageError(
                 f"the simulated camera can't start OpenGL (MUJOCO_GL={os.environ.get('MUJOCO_GL', '')}): {error}",
-                hint="on Debian or Ubuntu: apt-get install libegl1 libgl1-mesa-dri, and leave MUJOCO_GL unset",
+                hint=f"on Debian or Ubuntu: {RENDERING_ADVICE}, and leave MUJOCO_GL unset",
             ) from error
 
     def _dress(self, scene: Scene) -> None:
@@ -172,6 +181,14 @@ class Cell:
         position = _CAMERA_POSITION + scene.camera_offset
         model.camera("camera").pos[:] = position
         self._mujoco.mju_mat2Quat(model.camera("camera").quat, _look_at(position, _LOOK_AT + scene.look_offset).ravel())
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _build_model(mujoco: ModuleType, image: ImageShape) -> MjModel:
