@@ -26,7 +26,7 @@ PARALLEL = ROOT / "components" / "evaluate_parallel" / "component.yaml"
 
 # What a step in a pipeline has no use for: a component's inputs are text, so it sets a switch always or never; a loss
 # of accuracy is accepted by a person who sees the figures; and an output begins empty, with nothing to resume.
-LEFT_OUT = {"--json", "--require-pinned", "--fail-on-reject", "--force", "--resume"}
+LEFT_OUT = {"--json", "--require-pinned", "--fail-on-reject", "--force", "--rerun", "--resume"}
 ALWAYS = {"--verify", "--sharded"}
 
 by_folder = pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.parent.name)
