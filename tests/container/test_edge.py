@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from bundle_kit import pem, sign
 from control_kit import guard_settings
 from docker import DockerClient
 from docker.models.containers import Container
@@ -32,6 +33,7 @@ from edge_kit import (
 from hub_server import COMMIT, serve
 
 from lerobot_inference.checkpoint import Checkpoint
+from lerobot_inference.checkpoint.signature import PUBLIC_KEY_VARIABLE
 from lerobot_inference.dataset import Dataset
 from lerobot_inference.errors import CheckpointError, UsageError
 from lerobot_inference.export import ExportOptions, export
@@ -219,21 +221,27 @@ def test_a_policy_that_the_images_user_may_not_read_is_said_to_be(
     assert "docker run --user" in log
 
 
-def test_a_pinned_policy_is_fetched_once_and_needs_no_network_after(engine: DockerClient, given: Path) -> None:
+def test_a_pinned_signed_bundle_is_fetched_once_and_needs_no_network_after(
+    engine: DockerClient, bundle: Path, tmp_path: Path
+) -> None:
+    signed = Path(shutil.copytree(bundle, tmp_path / "signed"))
+    sign(signed)
+    (tmp_path / "public.pem").write_bytes(pem())
     volume = engine.volumes.create()
-    kept = {"volumes": {volume.name: {"bind": "/models", "mode": "rw"}}}
+    kept = {"volumes": {volume.name: {"bind": "/models", "mode": "rw"}, **mounted(keys=readable(tmp_path))}}
     arguments = parameters(policy_repo="robots/reach", policy_revision=COMMIT)
+    key = {PUBLIC_KEY_VARIABLE: "/keys/public.pem"}
     try:
-        with serve({"robots/reach": given / "policy"}) as hub:
-            reached = {"network_mode": "host", "environment": {"HF_ENDPOINT": hub.url}}
-            hub.corrupt = "model.safetensors"
+        with serve({"robots/reach": signed}) as hub:
+            reached = {"network_mode": "host", "environment": key | {"HF_ENDPOINT": hub.url}}
+            hub.corrupt = "policy.weights"
             with running(engine, IMAGE, arguments, **kept, **reached) as container:
                 code, log = ended(container)
             assert code != 0
-            assert "model.safetensors" in log
+            assert "policy.weights" in log
             hub.behave()
             starts(engine, arguments=arguments, **kept, **reached)
-        starts(engine, arguments=arguments, **kept)
+        starts(engine, arguments=arguments, environment=key, **kept)
     finally:
         volume.remove(force=True)
 
