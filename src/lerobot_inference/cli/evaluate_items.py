@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lerobot_inference.checkpoint import open_policy
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.engine import AUTO, EngineChoice
+from lerobot_inference.engine import AUTO, DEVICES, ENGINES, EngineChoice
 from lerobot_inference.evaluation.work_items import ItemEvaluator
 from lerobot_inference.types import Precision
 
@@ -34,8 +34,8 @@ def parser() -> ArgumentParser:
     options = ArgumentParser(allow_abbrev=False)
     for name in ("--policy", "--dataset", "--pieces"):  # --output is one of the driver's own
         options.add_argument(name, type=Path, required=True)
-    options.add_argument("--device", default="cuda")
-    options.add_argument("--engine", default=AUTO)
+    options.add_argument("--device", default="cuda", choices=DEVICES)
+    options.add_argument("--engine", default=AUTO, choices=ENGINES)
     options.add_argument("--precision", type=Precision, choices=list(Precision))
     options.add_argument("--threads", type=int)
     return options
