@@ -8,7 +8,7 @@
     guards                           what the guards of the safety replay say, each time one begins to
     guards/severity                  what becomes of each step, numbers of control.Severity
 
-Two timelines: `episode_time`, seconds since the episode's start, and `frame`, the number within the episode.
+Its timeline is `episode_time`, seconds since the episode's start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from lerobot_inference.files import atomic_folder
 from lerobot_inference.report.page.frames import to_jpeg
 from lerobot_inference.report.text import MRAD
 from lerobot_inference.report.view import EpisodeView
-from lerobot_inference.types import FloatArray, IntArray, Progress, TimeArray, silent
+from lerobot_inference.types import FloatArray, Progress, TimeArray, silent
 
 if TYPE_CHECKING:
     import rerun as rr
@@ -42,15 +42,27 @@ if TYPE_CHECKING:
 
 EXTRA = "rerun"
 APPLICATION = "lerobot-inference"
-TIME, FRAME = "episode_time", "frame"
+TIME = "episode_time"
 PICTURES_HZ = 10
-"""Of each camera, at most: with the width of the report's, about 100 kB a second."""
+"""Of each camera, at most. As wide as the report's a photograph takes 8 to 12 kB, the simulated cell 2 kB."""
 SEVERITIES = "each step: 0 as asked, 2 slower, 3 held, 6 latched"
 # Told apart on Rerun's dark ground and on its light one.
 RECORDED, PREDICTED, CHUNKS = (150, 150, 150), (86, 180, 233), (230, 159, 0)
 
 type Said = tuple[int, Severity, str]
 """Step, how severe, and the words."""
+
+
+class Fan(NamedTuple):
+    """Where the executed part of each chunk leads: times (N,) seconds, positions (P, A) radians.
+
+    points: (N,), how many of the positions each time has. Behind a chunk's last comes a time with none, which ends its
+    line.
+    """
+
+    times: TimeArray
+    positions: FloatArray
+    points: list[int]
 
 
 def write_recordings(evaluation: Evaluation, progress: Progress = silent) -> Path:
@@ -62,78 +74,77 @@ def write_recordings(evaluation: Evaluation, progress: Progress = silent) -> Pat
     require("rerun", EXTRA)
     results = load_results(evaluation.output)
     arm = GuardedArm.of(evaluation.policy, evaluation.dataset, evaluation.plan)
-    episodes = len(results.per_episode)
+    views = [
+        EpisodeView(results, score, load_predictions(evaluation.output, results, score))
+        for score in results.per_episode
+    ]
+    layout = _layout(views, list(evaluation.dataset.cameras))
     folder = evaluation.output / RECORDINGS_FOLDER
     with atomic_folder(folder) as temporary:
-        for done, score in enumerate(results.per_episode):
-            progress(EXTRA, done, episodes)
-            view = EpisodeView(results, score, load_predictions(evaluation.output, results, score))
-            recording = record(view, evaluation.dataset.episode(score.episode), list(evaluation.dataset.cameras), arm)
-            (temporary / f"ep{score.episode:03d}.rrd").write_bytes(recording)
-    progress(EXTRA, episodes, episodes)
+        for done, view in enumerate(views):
+            progress(EXTRA, done, len(views))
+            number = view.episode.episode
+            recording = _record(view, evaluation.dataset.episode(number), layout, arm)
+            (temporary / f"ep{number:03d}.rrd").write_bytes(recording)
+    progress(EXTRA, len(views), len(views))
     return folder
 
 
-def record(view: EpisodeView, episode: Episode, cameras: Sequence[str], arm: GuardedArm | str) -> bytes:
+def _record(view: EpisodeView, episode: Episode, layout: rrb.Blueprint, arm: GuardedArm | str) -> bytes:
     """One episode as the bytes of an .rrd file. arm: that of the safety replay, or why there is none."""
     import rerun as rr
 
     stream = rr.RecordingStream(APPLICATION)
     file = stream.binary_stream()
-    joints = [_part(name) for name in view.results.joint_names]
-    stream.send_blueprint(_layout(view, [_part(name) for name in cameras], joints))
+    stream.send_blueprint(layout)
     stream.send_recording_name(f"episode {view.episode.episode}, MAE {MRAD.text(view.episode.mae)}")
-    _record_pictures(stream, view, episode, cameras)
-    for number, joint in enumerate(joints):
-        _record_joint(stream, view, number, joint)
+    _record_pictures(stream, view, episode)
+    fan = chunk_fan(view)
+    for joint, name in enumerate(view.results.joint_names):
+        _record_joint(stream, view, fan, joint, _part(name))
     _record_guards(stream, view, arm)
     recording: bytes = file.read()
     return recording
 
 
-def _record_pictures(stream: rr.RecordingStream, view: EpisodeView, episode: Episode, cameras: Sequence[str]) -> None:
+def _record_pictures(stream: rr.RecordingStream, view: EpisodeView, episode: Episode) -> None:
     import rerun as rr
 
     every = math.ceil(view.results.fps / PICTURES_HZ)
     steps = slice(None, None, every)
-    jpegs: dict[str, list[bytes]] = {camera: [] for camera in cameras}
-    for pictures in episode.frames(view.data.frames[steps].tolist(), cameras):
+    jpegs: dict[str, list[bytes]] = {}
+    for pictures in episode.frames(view.data.frames[steps].tolist()):
         for camera, picture in pictures.items():
-            jpegs[camera].append(to_jpeg(picture))
-    times = _times(view.data.timestamps[steps], view.data.frames[steps])
+            jpegs.setdefault(camera, []).append(to_jpeg(picture))
+    times = _times(view.data.timestamps[steps])
     for camera, blobs in jpegs.items():
         images = rr.EncodedImage.columns(blob=blobs, media_type=["image/jpeg"] * len(blobs))
         stream.send_columns(f"camera/{_part(camera)}", times, images)
 
 
-def _record_joint(stream: rr.RecordingStream, view: EpisodeView, joint: int, name: str) -> None:
+def _record_joint(stream: rr.RecordingStream, view: EpisodeView, fan: Fan, joint: int, name: str) -> None:
     """joint: its number in training order; name: part of an entity's path."""
     data = view.data
-    times = _times(data.timestamps, data.frames)
+    times = _times(data.timestamps)
     for what, values, colour in (("recorded", data.ground_truth, RECORDED), ("predicted", data.predicted, PREDICTED)):
         _plot(stream, f"action/{name}/{what}", times, values[:, joint], colour)
     if joint < data.states.shape[1]:
         _plot(stream, f"position/{name}/measured", times, data.states[:, joint], RECORDED)
-    chunk_times, frames, positions, points = _chunks(view)
-    _plot(stream, f"position/{name}/chunks", _times(chunk_times, frames), positions[:, joint], CHUNKS, points)
+    led = fan.positions[:, joint]
+    _plot(stream, f"position/{name}/chunks", _times(fan.times), led, CHUNKS, fan.points)
 
 
-def _chunks(view: EpisodeView) -> tuple[TimeArray, IntArray, FloatArray, list[int]]:
-    """Where the executed part of each chunk leads: times (N,), frames (N,), positions (P, A), points at each time (N,).
-
-    Behind a chunk's last point comes a time with no point, which ends its line.
-    """
+def chunk_fan(view: EpisodeView) -> Fan:
+    """Each chunk from the pose measured when it was predicted."""
     data = view.data
-    times, frames, positions = [], [], []
+    times, positions = [], []
     points: list[int] = []
     for start, end in pairwise([*data.chunk_starts.tolist(), len(data.predicted)]):
-        chunk_times, reached = view.predicted_path(start, end)
-        times.append(np.append(chunk_times, chunk_times[-1]))
-        numbers = data.frames[start] + np.arange(len(reached))
-        frames.append(np.append(numbers, numbers[-1]))
+        moments, reached = view.predicted_path(start, end)
+        times.append(np.append(moments, moments[-1]))
         positions.append(reached)
         points += [1] * len(reached) + [0]
-    return np.concatenate(times), np.concatenate(frames), np.concatenate(positions), points
+    return Fan(np.concatenate(times), np.concatenate(positions), points)
 
 
 def _record_guards(stream: rr.RecordingStream, view: EpisodeView, arm: GuardedArm | str) -> None:
@@ -144,11 +155,11 @@ def _record_guards(stream: rr.RecordingStream, view: EpisodeView, arm: GuardedAr
         said = [(0, Severity.ACCEPT, f"no safety replay: {arm}")]
     else:
         said = list(guards_said(view, arm)) or [(0, Severity.ACCEPT, "no guard has anything to say")]
-        _plot(stream, "guards/severity", _times(data.timestamps, data.frames), data.safety, PREDICTED)
+        _plot(stream, "guards/severity", _times(data.timestamps), data.safety, PREDICTED)
     steps = [step for step, _, _ in said]
     texts, levels = [text for _, _, text in said], [_level(severity) for _, severity, _ in said]
     columns = rr.TextLog.columns(text=texts, level=levels)
-    stream.send_columns("guards", _times(data.timestamps[steps], data.frames[steps]), columns)
+    stream.send_columns("guards", _times(data.timestamps[steps]), columns)
 
 
 def guards_said(view: EpisodeView, arm: GuardedArm) -> Iterator[Said]:
@@ -189,10 +200,10 @@ def _plot(
     stream.send_columns(path, times, scalars if points is None else scalars.partition(points))
 
 
-def _times(seconds: TimeArray, frames: IntArray) -> list[rr.TimeColumn]:
+def _times(seconds: TimeArray) -> list[rr.TimeColumn]:
     import rerun as rr
 
-    return [rr.TimeColumn(TIME, duration=seconds), rr.TimeColumn(FRAME, sequence=frames)]
+    return [rr.TimeColumn(TIME, duration=seconds)]
 
 
 def _part(name: str) -> str:
@@ -203,41 +214,52 @@ def _part(name: str) -> str:
     return escaped
 
 
-def _layout(view: EpisodeView, cameras: Sequence[str], joints: Sequence[str]) -> rrb.Blueprint:
-    """Cameras over the guards on the left; beside them a row a joint, its action and its position."""
+def _layout(views: Sequence[EpisodeView], cameras: Sequence[str]) -> rrb.Blueprint:
+    """Cameras over the guards on the left; beside them a row a joint, its action and its position.
+
+    One for all episodes: the viewer lays them all out as the one that it opened last.
+    """
     import rerun.blueprint as rrb
 
     linked, keyless = rrb.TimeAxis(link="LinkToGlobal"), rrb.PlotLegend(visible=False)
-    seen = [rrb.Spatial2DView(origin=f"camera/{camera}", name=camera) for camera in cameras]
+    seen = [rrb.Spatial2DView(origin=f"camera/{_part(camera)}", name=camera) for camera in cameras]
     words = rrb.TextLogColumns(timeline_columns=[TIME], text_log_columns=["LogLevel", "Body"])
     guards = rrb.TextLogView(origin="guards", name="guards of the safety replay", columns=words)
     severity = rrb.TimeSeriesView(origin="guards", name=SEVERITIES, axis_x=linked, plot_legend=keyless)
     actions, positions = [], []
-    for number, joint in enumerate(joints):
+    for number, (joint, span) in enumerate(zip(views[0].results.joint_names, _spans(views), strict=True)):
         key = keyless if number else None  # all joints have the key of the first
         actions.append(
-            rrb.TimeSeriesView(origin=f"action/{joint}", name=f"{joint}: action (rad)", axis_x=linked, plot_legend=key)
+            rrb.TimeSeriesView(
+                origin=f"action/{_part(joint)}", name=f"{joint}: action (rad)", axis_x=linked, plot_legend=key
+            )
         )
         positions.append(
             rrb.TimeSeriesView(
-                origin=f"position/{joint}",
+                origin=f"position/{_part(joint)}",
                 name=f"{joint}: position (rad)",
                 axis_x=linked,
-                axis_y=rrb.ScalarAxis(range=_span(view, number)),
+                axis_y=rrb.ScalarAxis(range=span),
                 plot_legend=key,
             )
         )
     left = rrb.Vertical(*seen, guards, severity, row_shares=[2] * len(seen) + [2, 1])
     return rrb.Blueprint(
         rrb.Horizontal(left, rrb.Vertical(*actions), rrb.Vertical(*positions), column_shares=[2, 3, 3]),
+        rrb.BlueprintPanel(state="expanded"),  # with the list of episodes on top
+        rrb.SelectionPanel(state="collapsed"),
         rrb.TimePanel(timeline=TIME, state="collapsed", play_state="paused"),
-        collapse_panels=True,
     )
 
 
-def _span(view: EpisodeView, joint: int) -> tuple[float, float]:
-    """Lowest and highest of a joint's positions, and a little room: Rerun's own choice takes in the 0 of a gap."""
-    shown = np.concatenate([_chunks(view)[2][:, joint], *view.data.states.T[joint : joint + 1]])
-    low, high = float(shown.min()), float(shown.max())
-    room = 0.05 * (high - low) or 0.001
-    return low - room, high + room
+def _spans(views: Sequence[EpisodeView]) -> list[tuple[float, float]]:
+    """Lowest and highest of each joint's positions, and a little room: Rerun's own choice takes in the 0 of a gap."""
+    led = np.concatenate([chunk_fan(view).positions for view in views])
+    measured = np.concatenate([view.data.states for view in views])
+    spans = []
+    for joint in range(led.shape[1]):
+        shown = np.concatenate([led[:, joint], *measured.T[joint : joint + 1]])
+        low, high = float(shown.min()), float(shown.max())
+        room = max(0.05 * (high - low), 0.001)
+        spans.append((low - room, high + room))
+    return spans
