@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
 from zipfile import ZipFile
@@ -132,6 +133,10 @@ def test_a_release_is_one_number_everywhere_files_with_checksums_and_a_tag(clone
     assert all(sha256_file(output / name) == expected for name, expected in sums.items())
     with ZipFile(output / f"lerobot_inference-{NEW}-py3-none-any.whl") as wheel:
         assert f"Version: {NEW}\n" in wheel.read(f"lerobot_inference-{NEW}.dist-info/METADATA").decode()
+
+    with tarfile.open(output / f"lerobot_inference-{NEW}.tar.gz") as sources:
+        held = {name.split("/")[1] for name in sources.getnames()}
+    assert held - {".gitignore", "PKG-INFO"} == {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "src"}
 
     assert not git(clone, "status", "--porcelain")
     assert git(clone, "rev-parse", f"v{NEW}^0") == git(clone, "rev-parse", "HEAD")
