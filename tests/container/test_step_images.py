@@ -121,9 +121,8 @@ def test_no_variable_and_no_command_of_the_build_holds_a_secret(engine: DockerCl
 
 
 def test_an_image_keeps_its_budget(engine: DockerClient) -> None:
-    """plot is over it by what reads the dataset: docs/explanation/images.md."""
-    budgets = {name: limit for name, limit in REPORT["BUDGETS"].items() if name in ENVIRONMENTS and name != "plot"}
-    for name, limit in (budgets | {"plot": 400}).items():
+    budgets = {name: limit for name, limit in REPORT["BUDGETS"].items() if name in ENVIRONMENTS}
+    for name, limit in budgets.items():
         image, base = (engine.images.get(tag).attrs["Size"] for tag in (ENVIRONMENTS[name].image, base_of(name)))
         assert (image - base) / REPORT["MB"] <= limit, name
 
