@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,8 +17,10 @@ from lerobot_inference.evaluation.results_folder import load_results
 from lerobot_inference.registry import Registration
 
 PAGES = ("evaluate", "look", "judge", "export", "extend")
-NOT_HERE = ("download", "ui", "rerun", "--champion-results")
-"""What asks for the Hub, for a browser, or for a champion, which an untrained policy can't be."""
+NOT_HERE = ("download", "ui", "rerun", "--champion-results", "pip", "smooth", "ros2")
+"""What asks for the Hub, for a window, for a champion, which an untrained policy can't be, or for other packages: the
+examples are installed by tests/integration/test_examples.py, beside this environment.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -60,4 +61,3 @@ def test_every_command_does_what_its_page_says(folder: tuple[Path, dict[str, str
     assert Registration.load(where / "registration").model_name == "hve-robo-act"
     assert Bundle.open(where / "bundle").manifest.parity is not None
     assert str(Bundle.open(where / "bundle-int8").manifest.precision) == "int8"
-    assert any(re.search(r"latch, the tool would come within", text) for text in said.values())
