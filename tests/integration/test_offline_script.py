@@ -68,6 +68,14 @@ def output(checkpoint: Path, dataset_folder: Path, tmp_path_factory: pytest.Temp
     return result.stdout, file
 
 
+def test_a_python_without_the_package_is_told_what_to_do() -> None:
+    bare = [sys.executable, "-S", "-E", SCRIPT, "--help"]  # without the environment's packages
+    done = subprocess.run(bare, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert ". .venv/bin/activate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_predictions_are_those_of_lerobots_own_loop_and_the_printed_errors_follow(
     output: tuple[str, Path], checkpoint: Path, dataset_folder: Path
 ) -> None:
