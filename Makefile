@@ -18,8 +18,8 @@ help: ## list the targets
 demo: $(READY) ## record, train, then download -> evaluate -> gate -> plot -> register -> export, on this machine
 	@$(RUN) python scripts/demo.py
 
-test: $(READY) ## the test suite, without the minutes-long tests
-	$(RUN) pytest
+test: $(READY) ## the test suite, without the minutes-long tests, a process for each core
+	$(RUN) pytest --numprocesses auto --dist loadfile
 
 test-slow: $(READY) ## only the minutes-long tests
 	$(RUN) pytest -m slow
