@@ -12,6 +12,7 @@ from lerobot_writer import write_dataset
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # a width that is there at import stays, whatever a test sets; pytest-xdist gives one
 
 COLOR = "observation.images.color"
 TINY = {
