@@ -153,8 +153,8 @@ def test_the_gate_promotes_it_keeps_its_rerun_and_rejects_what_is_broken(
     assert "skill" in still.reason
 
 
-def test_it_reaches_the_ball_in_the_closed_loop(engine: Engine) -> None:
-    results = rollout(engine, "demo", episodes=100, seed=0)
+def test_it_reaches_the_ball_in_the_closed_loop(bundle: Bundle) -> None:
+    results = rollout(EngineChoice().load(bundle), "demo", episodes=100, seed=0)
     assert results.success_rate >= 0.8, results.runs
 
 
@@ -165,6 +165,6 @@ def test_under_prefetch_a_border_between_chunks_is_no_rougher_than_the_inside_of
     assert sum(run.border_jump <= run.interior_jump for run in runs) >= 0.9 * len(runs)
 
 
-def test_it_reaches_nothing_when_the_image_shows_the_ball_elsewhere(engine: Engine) -> None:
-    results = rollout(engine, "demo", episodes=50, seed=0, loop=Loop(wrong_image=True))
+def test_it_reaches_nothing_when_the_image_shows_the_ball_elsewhere(bundle: Bundle) -> None:
+    results = rollout(EngineChoice().load(bundle), "demo", episodes=50, seed=0, loop=Loop(wrong_image=True))
     assert results.success_rate <= 0.04, results.runs
