@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import strategies as st
 
 from lerobot_inference.checkpoint import BundleContract, BundleManifest
 from lerobot_inference.checkpoint.bundle import SIGNATURE_FILE, BundleFile, CameraContract, StateEnvelope
+from lerobot_inference.checkpoint.signature import PUBLIC_KEY_VARIABLE
 from lerobot_inference.records import save_record
 from lerobot_inference.types import ActionMode, Precision
 
@@ -60,6 +62,16 @@ def write_bundle(folder: Path) -> Path:
     (folder / "statistics.safetensors").write_bytes(b"statistics")
     (folder / "README.md").write_text("# A policy\n")
     manifest_of(folder).save(folder)
+    return folder
+
+
+def write_signed_bundle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle that its owner signed, with the key beside it, and configured."""
+    key = folder.with_name("public.pem")
+    key.write_bytes(pem())
+    monkeypatch.setenv(PUBLIC_KEY_VARIABLE, str(key))
+    write_bundle(folder)
+    sign(folder)
     return folder
 
 

@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bundle_kit import OTHER_KEY, pem, sign, write_bundle
+from bundle_kit import OTHER_KEY, pem, sign, write_signed_bundle
 from hub_server import COMMIT, Hub, serve
 
 from lerobot_inference.checkpoint import Bundle, open_policy
 from lerobot_inference.checkpoint.bundle import CONTENT, MANIFEST_FILE, SIGNATURE_FILE
-from lerobot_inference.checkpoint.signature import PUBLIC_KEY_VARIABLE
 from lerobot_inference.errors import CheckpointError
 from lerobot_inference.sources.kind import BUNDLE
 
@@ -25,10 +24,7 @@ LOAD = "import sys; from lerobot_inference.ros2.policy import load_policy; load_
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A signed bundle as a repository has it, with more beside it; the key is configured."""
-    (tmp_path / "public.pem").write_bytes(pem())
-    monkeypatch.setenv(PUBLIC_KEY_VARIABLE, str(tmp_path / "public.pem"))
-    folder = write_bundle(tmp_path / "bundle")
-    sign(folder)
+    folder = write_signed_bundle(tmp_path / "bundle", monkeypatch)
     for name in ("LICENSE", ".gitattributes", "notes.json", "other.onnx", "model.safetensors"):
         (folder / name).write_text("{}")
     return folder

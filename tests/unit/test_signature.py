@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundle_kit import OTHER_KEY, one_byte_changed, pem, sign, write_bundle
+from bundle_kit import OTHER_KEY, one_byte_changed, sign, write_bundle, write_signed_bundle
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
@@ -27,11 +27,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "explanation" / "images.md").read_t
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A signed bundle, and the key configured."""
-    (tmp_path / "public.pem").write_bytes(pem())
-    monkeypatch.setenv(PUBLIC_KEY_VARIABLE, str(tmp_path / "public.pem"))
-    folder = write_bundle(tmp_path / "bundle")
-    sign(folder)
-    return folder
+    return write_signed_bundle(tmp_path / "bundle", monkeypatch)
 
 
 def refused(folder: Path, match: str) -> None:

@@ -125,14 +125,14 @@ def _devices() -> list[Check]:
 
 def _rendering() -> Check:
     """The simulated cell's camera needs an OpenGL library that pip can't bring."""
-    from lerobot_inference.sim.cell import RENDERING, RENDERING_ADVICE, missing_libraries
+    from lerobot_inference.sim.cell import RENDERING_ADVICE, missing_libraries
 
     if platform.system() != "Linux":
         return Check(name="rendering", ok=True, found="the system's own OpenGL")
     if missing := missing_libraries():
         advice = f"{RENDERING_ADVICE} (for sim and the demo)"
         return Check(name="rendering", ok=False, found=f"no {', '.join(missing)}", advice=advice)
-    return Check(name="rendering", ok=True, found=", ".join(RENDERING))
+    return Check(name="rendering", ok=True, found="EGL and OpenGL")
 
 
 def _plugins() -> list[Check]:
