@@ -141,6 +141,22 @@ def test_a_target_that_a_guard_from_outside_asks_for_is_held_against_every_limit
     assert np.ptp(made.commands, axis=0).max() < 0.01
 
 
+def test_a_target_of_a_guard_from_outside_may_be_any_sequence_of_numbers(installed: Install) -> None:
+    installed(
+        "my-cell",
+        {LIMITS: {"mine": "my_guard:Guard"}},
+        my_guard=limit(
+            "return Verdict(Severity.SCALE, 'there', (situation.command + 0.5 * np.ones(6) / 1000).tolist())"
+        ),
+    )
+    made = Bench.make(ScriptedPredictor(steady([0.001] * 6)), guards={"mine": {}})
+    assert made.arm_now() == ""
+    made.tick(20)
+    assert made.commands.dtype == np.float32
+    assert np.diff(made.commands, axis=0) == pytest.approx(0.0005, abs=1e-6)
+    assert made.controller.stop() is not None
+
+
 def test_a_guard_from_outside_never_takes_the_name_of_one_of_ours(installed: Install, doctor: Doctor) -> None:
     installed("my-cell", {WATCHES: {"joint_position": "my_guard:Guard"}}, my_guard=limit("return ACCEPT"))
     with pytest.raises(

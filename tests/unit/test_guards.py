@@ -90,6 +90,15 @@ def test_a_nan_from_the_policy_latches_and_is_never_sent() -> None:
     assert np.isfinite(held_at(bench)).all()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_target_that_is_not_finite_is_never_sent_whichever_guards_are_on(value: float) -> None:
+    bench = Bench.make(ScriptedPredictor(steady([0, 0, 0, 0, 0, value])), guards={})
+    assert bench.arm_now() == ""
+    assert bench.tick().state is State.LATCHED
+    assert bench.log[-1].reason == "target: it is not finite"
+    assert np.array_equal(held_at(bench), START)
+
+
 @pytest.mark.parametrize("shape", [(10, 6, 1), (10, 5), (10, 7), (0, 6), (6,)])
 def test_a_chunk_for_another_arm_latches(shape: tuple[int, ...]) -> None:
     predictor = ScriptedPredictor(steady(SLOW))

@@ -51,7 +51,7 @@ class Controller:
         self._moved_s: float | None = None
         self._due_s: float | None = None
         self._latched: str | None = None
-        self._latched_s = 0.0
+        self._latched_s = self._ticked_s = 0.0
         self._off = "control is off"
         self._failed = self._rejected = 0
         self._discard = self._ended = self._clean = False
@@ -115,13 +115,14 @@ class Controller:
     def tick(self, now_s: float) -> Decision:
         """Decide what to publish now."""
         self._tick += 1
+        clock = self._watch_clock(now_s)
         if self._ended:
             return self._decide(State.STOPPED, "stopped")
         if not self.senses.complete:
             return self._decide(State.WAITING, "no joint state and image yet")
         if not self._anchored:
             self._begin_anew()
-        received = self._receive(now_s)
+        received = clock + self._receive(now_s)
         if self._latched is not None:
             return self._decide(State.LATCHED, self._latched, received.events)
         outcome = received + self.guards.watch(self._situation(now_s))
@@ -132,6 +133,14 @@ class Controller:
         if not self._schedule.ready:
             return self._idle(now_s, outcome)
         return self._move(now_s, outcome)
+
+    def _watch_clock(self, now_s: float) -> Outcome:
+        """A clock that goes back is not to be gone by: every age, ramp and limit in time is of before."""
+        back_s, self._ticked_s = self._ticked_s - now_s, now_s
+        if back_s <= 0.0:
+            return Outcome(Severity.ACCEPT)
+        self._latched_s = min(self._latched_s, now_s)
+        return Outcome(Severity.LATCH, (GuardEvent("clock", Severity.LATCH, f"it went back by {back_s:.3f} s"),))
 
     def _ask(self) -> bool:
         """Ask for a chunk where one is needed, and what is seen is of one moment; whether that was so."""
@@ -271,7 +280,7 @@ class Controller:
 
     def _situation(self, now_s: float) -> Situation:
         def since(begin: float | None) -> float:
-            return 0.0 if begin is None else now_s - begin
+            return 0.0 if begin is None else max(0.0, now_s - begin)  # less than 0 after a clock went back
 
         return Situation(
             now_s=now_s,

@@ -134,7 +134,10 @@ class ThreadPredictor:
                 if self._question is None:
                     return
                 question, self._question = self._question, None
-            answer = predict(self._engine, self._camera, *question)
+            try:
+                answer = predict(self._engine, self._camera, *question)
+            except Exception as error:  # a thread that ends says nothing any more
+                answer = Prediction(None, f"{type(error).__name__}: {error}")
             with self._changed:
                 self._answer = answer
                 self.seconds.append(answer.seconds)

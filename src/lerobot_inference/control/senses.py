@@ -21,9 +21,12 @@ class Stamps:
     newest_s: float | None = None
 
     def accept(self, stamp_s: float, now_s: float) -> float | None:
-        """The time to go by; None for a message that is older than one before it. A stamp of 0 says nothing."""
+        """The time to go by; None for a message that is older than one before it. A stamp of 0 says nothing.
+
+        What was the newest before this machine's clock went back is forgotten.
+        """
         made = now_s if stamp_s <= 0.0 or stamp_s > now_s + FUTURE_S else stamp_s
-        if self.newest_s is not None and made < self.newest_s:
+        if self.newest_s is not None and made < self.newest_s <= now_s + FUTURE_S:
             return None
         self.newest_s = made
         return made

@@ -120,10 +120,10 @@ class Limit(Protocol):
 
 
 def aged(what: str, age_s: float, hold_s: float, latch_s: float) -> Verdict:
-    """Hold, later latch, for something that has grown old."""
-    if age_s <= hold_s:
+    """Hold, later latch, for something that has grown old, or is of the future: of before the clock went back."""
+    if abs(age_s) <= hold_s:
         return ACCEPT
-    severity, limit = (Severity.LATCH, latch_s) if age_s > latch_s else (Severity.HOLD, hold_s)
+    severity, limit = (Severity.LATCH, latch_s) if abs(age_s) > latch_s else (Severity.HOLD, hold_s)
     return Verdict(severity, f"{what} is {age_s:.3f} s old, the limit is {limit:g} s")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from pydantic import ValidationError
 
@@ -189,6 +190,8 @@ class Guards:
             if verdict.severity >= Severity.HOLD:
                 return Outcome(severity, tuple(events))
             target = target if verdict.target is None else verdict.target
+        if not np.isfinite(target).all():  # whichever guards are on
+            return Outcome(Severity.LATCH, (*events, GuardEvent("target", Severity.LATCH, "it is not finite")))
         return Outcome(severity, tuple(events), target)
 
 

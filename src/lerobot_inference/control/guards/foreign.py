@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class ForeignGuard:
         try:
             verdict = self.guard.check(*seen)
             problem = _problem(verdict, seen[-1])
+            if not problem and verdict.target is not None:
+                verdict = replace(verdict, target=np.asarray(verdict.target, np.float32))
         except Exception as error:
             problem = f"failed: {type(error).__name__}: {error}"
         return Verdict(Severity.LATCH, problem) if problem else verdict
