@@ -177,6 +177,15 @@ def test_file_hashes_name_every_file(dataset_of: Factory) -> None:
     assert "meta/info.json" in hashes
 
 
+def test_files_behind_a_link_to_another_disk_are_hashed_too(dataset_of: Factory, tmp_path: Path) -> None:
+    root = shutil.copytree(dataset_of("packed-h264"), tmp_path / "dataset")
+    expected = Dataset.open(root).file_hashes()
+    for camera in list((root / "videos").iterdir()):
+        elsewhere = camera.rename(tmp_path / camera.name)
+        camera.symlink_to(elsewhere)
+    assert Dataset.open(root).file_hashes() == expected
+
+
 def test_several_metadata_files_are_read_as_one(dataset_of: Factory, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 

@@ -316,3 +316,45 @@ def test_a_file_without_pictures_is_refused(split: Path) -> None:
         container.mux(stream.encode())
     with pytest.raises(DatasetError, match="holds no video stream"):
         list(Dataset.open(split).episode(0).frames())
+
+
+def test_joints_of_the_state_in_another_order_than_the_actions_are_refused(root: Path) -> None:
+    """Steps would be added to other joints than they are of, and no size would tell."""
+    edit_info(root, lambda info: info["features"]["observation.state"]["names"].reverse())
+    with pytest.raises(DatasetError, match=r"observation\.state\.names are those of the action in another order"):
+        Dataset.open(root)
+
+
+def test_frames_that_are_not_as_far_apart_as_the_rate_says_are_refused(root: Path) -> None:
+    edit_info(root, lambda info: info.update(fps=15))
+    with pytest.raises(DatasetError, match=r"frames are 0\.03333 s apart, meta/info\.json says 15 a second"):
+        Dataset.open(root).episode(0)
+
+
+def test_a_number_beyond_float32_is_named(root: Path) -> None:
+    table = pq.read_table(root / TABLE)
+    values = table["action"].to_pylist()
+    values[3][2] = 1e39
+    column = pa.array(values, type=pa.list_(pa.float64()))
+    pq.write_table(table.set_column(table.column_names.index("action"), "action", column), root / TABLE)
+    with pytest.raises(DatasetError, match=r"action is 1e\+39 at frame 3, element 2"):
+        Dataset.open(root).episode(0)
+
+
+def test_a_picture_that_the_table_lacks_is_named_by_its_frame(tmp_path: Path) -> None:
+    root = write_dataset(tmp_path / "dataset", episodes=[5], vcodec=None)
+
+    def lose(pictures: list[Any]) -> None:
+        pictures[3] = None
+
+    edit_column(root / TABLE, COLOR, lose)
+    with pytest.raises(DatasetError, match="color of frame 3 is not stored in the table"):
+        list(Dataset.open(root).episode(0).frames())
+
+
+def test_a_folder_named_by_the_time_of_day_is_no_protocol(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(packed, tmp_path / "2026-02-27T10:30 käfig")
+    monkeypatch.chdir(tmp_path)
+    assert_readable(Path("2026-02-27T10:30 käfig"), 0)

@@ -281,14 +281,19 @@ def test_a_policy_that_does_not_fit_the_dataset_is_refused_before_any_work(
 
 
 @pytest.mark.parametrize("name", ["min", "max", "std", "mean"])
+@pytest.mark.parametrize("value", ["absent", None, float("nan")])
 def test_a_dataset_without_the_statistics_that_figures_need_is_refused_before_any_work(
-    checkpoint: Path, dataset_folder: Path, tmp_path: Path, name: str
+    checkpoint: Path, dataset_folder: Path, tmp_path: Path, name: str, value: str | float | None
 ) -> None:
     folder = shutil.copytree(dataset_folder, tmp_path / "cell")
     statistics = json.loads((folder / "meta" / "stats.json").read_text())
-    del statistics["action"][name]
+    if value == "absent":
+        del statistics["action"][name]
+    else:
+        statistics["action"][name][1] = value
     (folder / "meta" / "stats.json").write_text(json.dumps(statistics))
-    with pytest.raises(DatasetError, match=f"stats.json: action.{name} is missing"):
+    wrong = "is missing" if value == "absent" else r"is \[.*nan.*\], expected numbers"
+    with pytest.raises(DatasetError, match=f"stats.json: action.{name} {wrong}"):
         score(checkpoint, folder, tmp_path / "results")
     assert not (tmp_path / "results").exists()
 

@@ -54,5 +54,6 @@ def test_shapes_that_are_no_image_are_refused(shape: tuple[int, ...]) -> None:
 
 def test_a_depth_map_is_no_colour_camera() -> None:
     assert Feature(dtype="video", shape=(4, 4, 3)).is_camera
-    assert not Feature(dtype="video", shape=(4, 4, 1), info={"is_depth_map": True}).is_camera
+    assert not Feature(dtype="video", shape=(4, 4, 3), info={"is_depth_map": True}).is_camera
+    assert not Feature(dtype="image", shape=(4, 4, 1)).is_camera
     assert not Feature(dtype="float32", shape=(6,)).is_camera

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_inference.dataset.episode import Episode
-from lerobot_inference.dataset.features import image_shape, joint_names
+from lerobot_inference.dataset.features import image_shape, is_reordered, joint_names
 from lerobot_inference.dataset.metadata import (
     INFO_FILE,
     STATS_FILE,
@@ -20,7 +20,6 @@ from lerobot_inference.dataset.metadata import (
     read_info,
     read_statistics,
 )
-from lerobot_inference.dataset.tables import INCOMPLETE
 from lerobot_inference.errors import DatasetError, require
 from lerobot_inference.files import sha256_file
 from lerobot_inference.types import ACTION, STATE, ImageShape
@@ -60,6 +59,12 @@ class Dataset:
             names = joint_names(info.features[ACTION].names, action_dim)
         except ValueError as error:
             raise DatasetError(f"{root / INFO_FILE}: features.{ACTION}.names: {error}") from error
+        if is_reordered(info.features[STATE].names, names):
+            raise DatasetError(
+                f"{root / INFO_FILE}: features.{STATE}.names are those of the action in another order; "
+                f"expected {', '.join(names)}",
+                hint="state and action of a joint are compared and added up by their place: record both in one order",
+            )
         return cls(
             root=root,
             fps=info.fps,
@@ -90,17 +95,31 @@ class Dataset:
         )
 
     def statistic(self, feature: str, name: str) -> NDArray[np.float64]:
-        """One of meta/stats.json's vectors: (joints,) of the state or the action. Raises DatasetError without it."""
+        """One of meta/stats.json's vectors: (joints,) of the state or the action, finite.
+
+        Raises DatasetError when it is missing, of another size, or holds a null, NaN or infinity.
+        """
         size = {STATE: self.state_dim, ACTION: self.action_dim}[feature]
         values = self.statistics.get(feature, {}).get(name)
-        if values is None or values.shape != (size,):
-            found = "is missing" if values is None else f"has shape {values.shape}, expected ({size},)"
-            raise DatasetError(f"{self.root / STATS_FILE}: {feature}.{name} {found}", hint=INCOMPLETE)
-        return values
+        if values is None:
+            found = "is missing"
+        elif values.shape != (size,):
+            found = f"has shape {values.shape}, expected ({size},)"
+        elif not np.isfinite(values).all():
+            found = f"is {values.tolist()}, expected numbers"
+        else:
+            return values
+        raise DatasetError(
+            f"{self.root / STATS_FILE}: {feature}.{name} {found}",
+            hint="compute the dataset's statistics again with lerobot, or fetch the dataset again",
+        )
 
     def file_hashes(self) -> dict[str, str]:
         """Path within the dataset -> hex sha256, for every file of meta, data and videos."""
-        files = (path for part in ("meta", "data", "videos") for path in sorted((self.root / part).rglob("*")))
+        parts = (self.root / part for part in ("meta", "data", "videos"))
+        # Also where a camera's folder is a link to another disk, which rglob leaves out.
+        folders = (found for part in parts for found in part.walk(follow_symlinks=True))
+        files = sorted(folder / name for folder, _, names in folders for name in names)
         return {path.relative_to(self.root).as_posix(): sha256_file(path) for path in files if path.is_file()}
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow.compute as pc
 
 PREFETCHED_FRAMES = 8
+RATE_TOLERANCE = 0.1
+"""How far the frames' usual distance may be from that of the dataset's rate, as a share of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +49,20 @@ class Episode:
     def read(
         cls, entry: EpisodeEntry, *, state_dim: int, action_dim: int, cameras: Mapping[str, ImageShape], fps: float
     ) -> Episode:
-        """Read the table. Raises DatasetError when the file is damaged, rows are missing or a number is not finite."""
+        """Read the table. Raises DatasetError when the file is damaged, rows are missing, a number is not finite or the
+        frames are not as far apart as `fps` says.
+        """
         table, rows = _select(entry)
         where = f"{entry.data_file}: episode {entry.index}"
         timestamps = vectors(table, "timestamp", 1, where)[:, 0]
-        if not (np.diff(timestamps) > 0).all():
+        periods_s = np.diff(timestamps)
+        if not (periods_s > 0).all():
             raise DatasetError(f"{where}: timestamps don't ascend")
+        if periods_s.size and abs(fps * float(np.median(periods_s)) - 1) > RATE_TOLERANCE:
+            raise DatasetError(
+                f"{where}: frames are {np.median(periods_s):.4g} s apart, meta/info.json says {fps:g} a second",
+                hint="correct fps in meta/info.json: speeds and deadlines are worked out with it",
+            )
         return cls(
             index=entry.index,
             length=entry.length,

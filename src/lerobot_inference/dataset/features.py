@@ -20,9 +20,9 @@ class Feature(BaseModel):
 
     @property
     def is_camera(self) -> bool:
-        """Whether it is a colour image (depth maps are not)."""
+        """Whether it is a colour image (depth maps and other pictures of one channel are not)."""
         depth = any((self.info or {}).get(key) for key in ("is_depth_map", "video.is_depth_map"))
-        return self.dtype in ("video", "image") and not depth
+        return self.dtype in ("video", "image") and not depth and 1 not in self.shape
 
 
 def joint_names(names: object, count: int) -> tuple[str, ...]:
@@ -34,6 +34,12 @@ def joint_names(names: object, count: int) -> tuple[str, ...]:
     if len(found) != count or len(set(found)) != count or not all(isinstance(name, str) for name in found):
         raise ValueError(f"expected {count} different names, found {names!r}")
     return found
+
+
+def is_reordered(names: object, joints: Sequence[str]) -> bool:
+    """Whether `names`, in any of those spellings, are those of `joints` in another order."""
+    found = _flatten(names)
+    return found != tuple(joints) and sorted(map(str, found)) == sorted(joints)
 
 
 def _flatten(names: object) -> tuple[Any, ...]:

@@ -29,17 +29,18 @@ def read_stills(
 
     cells = read_cells(file, camera, _places(file, rows & pc.field("frame_index").isin(list(numbers))))
     for number, cell in zip(numbers, cells, strict=True):
-        data = cell.as_py()["bytes"]
-        if data is None:
+        found = cell.as_py()
+        data = found.get("bytes") if isinstance(found, dict) else found
+        if not isinstance(data, bytes):
             raise DatasetError(f"{file}: {camera} of frame {number} is not stored in the table")
         try:
             with av.open(io.BytesIO(data), "r") as picture:
                 image = next(picture.decode(video=0)).to_ndarray(format="rgb24")
         except (OSError, StopIteration, av.FFmpegError) as error:
             raise DatasetError(f"{file}: {camera} of frame {number} can't be decoded: {error}") from error
-        found = ImageShape(*image.shape[:2])
-        if found != shape:
-            raise DatasetError(f"{file}: {camera} of frame {number} is {found}, meta/info.json says {shape}")
+        size = ImageShape(*image.shape[:2])
+        if size != shape:
+            raise DatasetError(f"{file}: {camera} of frame {number} is {size}, meta/info.json says {shape}")
         yield image.astype(np.uint8, copy=False)
 
 

@@ -71,7 +71,7 @@ def _open(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
 
 
 def vectors(table: pa.Table, name: str, size: int, where: str) -> NDArray[np.float64]:
-    """A column of lists (or scalars, when size is 1) as (rows, size) finite numbers.
+    """A column of lists (or scalars, when size is 1) as (rows, size) numbers, finite as float32 too.
 
     Raises DatasetError, beginning with `where`, when a row has another size or holds a null, NaN or infinity.
     """
@@ -87,7 +87,8 @@ def vectors(table: pa.Table, name: str, size: int, where: str) -> NDArray[np.flo
     if flat.size != table.num_rows * size:
         raise DatasetError(f"{where}: {name} holds {flat.size} numbers in {table.num_rows} rows, expected {size} each")
     values: NDArray[np.float64] = flat.reshape(table.num_rows, size)
-    bad = np.argwhere(~np.isfinite(values))
+    with np.errstate(over="ignore"):
+        bad = np.argwhere(~np.isfinite(values.astype(np.float32)))
     if bad.size:
         frame, element = bad[0]
         raise DatasetError(

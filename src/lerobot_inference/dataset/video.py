@@ -39,7 +39,8 @@ def read_frames(
 
     done = 0
     try:
-        with av.open(str(span.file)) as container:
+        # Absolute: FFmpeg takes what stands before the colon of 2026-02-27T10:30/... for a protocol.
+        with av.open(str(span.file.absolute())) as container:
             if not container.streams.video:
                 raise DatasetError(f"{span.file}: holds no video stream", hint=ADVICE)
             stream = container.streams.video[0]

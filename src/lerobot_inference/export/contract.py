@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lerobot_inference.checkpoint import BundleContract
 from lerobot_inference.checkpoint.bundle import CameraContract, StateEnvelope
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.errors import DatasetError, UsageError
+from lerobot_inference.errors import UsageError
 from lerobot_inference.types import STATE, ActionMode, PolicySpec
 
 
@@ -36,18 +36,7 @@ def make_contract(
         chunk_size=spec.chunk_size,
         n_action_steps=spec.n_action_steps,
         temporal_ensemble_coeff=spec.temporal_ensemble_coeff,
-        state_envelope=_envelope(dataset),
+        state_envelope=StateEnvelope(
+            **{name: dataset.statistic(STATE, name).tolist() for name in StateEnvelope.model_fields}
+        ),
     )
-
-
-def _envelope(dataset: Dataset) -> StateEnvelope:
-    statistics = dataset.statistics.get(STATE, {})
-    for name in StateEnvelope.model_fields:
-        found = statistics[name].shape if name in statistics else None
-        if found != (dataset.state_dim,):
-            raise DatasetError(
-                f"{dataset.root / 'meta/stats.json'}: {STATE}.{name} has shape {found}, "
-                f"expected ({dataset.state_dim},)",
-                hint="compute the dataset's statistics again with lerobot",
-            )
-    return StateEnvelope(**{name: statistics[name].tolist() for name in StateEnvelope.model_fields})

@@ -32,7 +32,7 @@ from lerobot_inference.export.int8 import quantize_graph
 from lerobot_inference.export.overlap import calibrate
 from lerobot_inference.export.parity import action_std, compare
 from lerobot_inference.export.readme import readme
-from lerobot_inference.files import atomic_folder
+from lerobot_inference.files import atomic_folder, require_replaceable
 from lerobot_inference.records import save_record
 from lerobot_inference.sources import read_origin
 from lerobot_inference.types import ACTION, ActionMode, Precision, Progress, silent
@@ -115,12 +115,7 @@ def _check(options: ExportOptions, output: Path) -> None:
             f"--force {options.force} doesn't name the precision of the export, {options.precision}",
             hint="force the very precision whose loss you accept; f32 loses nothing and can't be forced",
         )
-    earlier = all((output / name).is_file() for name in (MANIFEST_FILE, CONTRACT_FILE))
-    if output.exists() and not earlier and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(
-            f"{output} is there and is no bundle; the export would replace it",
-            hint="name a new folder, an empty one or that of an earlier export",
-        )
+    require_replaceable(output, "bundle", MANIFEST_FILE, CONTRACT_FILE)
 
 
 def _write(

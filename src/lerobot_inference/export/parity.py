@@ -104,7 +104,7 @@ def action_std(checkpoint: Checkpoint, dataset: Dataset) -> NDArray[np.float64]:
     """(A,) radians: of the actions that the policy was trained on where it knows that, else of the dataset's."""
     scaling = checkpoint.normalization.action
     by_mean = scaling.mode is NormalizationMode.MEAN_STD
-    std = scaling.statistics["std"] if by_mean else dataset.statistics[ACTION]["std"]
+    std = scaling.statistics["std"] if by_mean else dataset.statistic(ACTION, "std")
     return np.maximum(std.astype(np.float64), LEAST_STD)
 
 
