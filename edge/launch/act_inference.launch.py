@@ -13,6 +13,8 @@ ARGUMENTS = {
     "enable_control": "false",
     "controller": "scaled_joint_trajectory_controller",
     "camera_topic": "/camera/color/image_raw",
+    "program_running_topic": "/io_and_status_controller/robot_program_running",
+    "speed_scaling_topic": "/speed_scaling_state_broadcaster/speed_scaling",
 }
 
 
@@ -23,15 +25,7 @@ def generate_launch_description() -> LaunchDescription:
         package="lerobot_inference",
         executable="act_inference_node",
         output="screen",
-        parameters=[
-            {
-                "policy_repo": chosen["policy_repo"],
-                "device": chosen["device"],
-                "enable_control": chosen["enable_control"],
-                "camera_topic": chosen["camera_topic"],
-                "guards": GUARDS,
-            }
-        ],
+        parameters=[{name: value for name, value in chosen.items() if name != "controller"} | {"guards": GUARDS}],
         remappings=[("/lerobot/joint_commands", ["/", chosen["controller"], "/joint_trajectory"])],
     )
     return LaunchDescription(

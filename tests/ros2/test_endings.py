@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ros_kit import CellProcess, NodeProcess, Table, Wire
+
+from lerobot_inference.control.mcap_log import read_log
+from lerobot_inference.control.replay import replay
+from lerobot_inference.errors import StorageError
 
 pytestmark = pytest.mark.usefixtures("cell")
 AT_REST = 0.002
@@ -19,7 +25,7 @@ def at_rest(wire: Wire) -> dict:
     return wire.wait(lambda: wire.next_report()["speed"] < AT_REST and wire.report, "rest", 10.0)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_node_with_a_hold_as_its_last_command(
     wire: Wire, node: NodeProcess, table: Table, ending: signal.Signals
 ) -> None:
@@ -30,6 +36,36 @@ def test_a_signal_ends_the_node_with_a_hold_as_its_last_command(
     assert wire.commands[-1].is_hold
     table.hold(ending.name, wire, asked_s)
     assert wire.listen(0.5) == []
+    assert at_rest(wire)["positions"] == pytest.approx(wire.commands[-1].positions[0], abs=0.01)
+
+
+def test_signals_after_the_first_cut_short_neither_the_hold_nor_the_log(
+    wire: Wire, node: NodeProcess, tmp_path: Path
+) -> None:
+    """A person who presses Ctrl-C again, or a terminal and `ros2 launch` that both say so."""
+    node.start(record=tmp_path / "log.mcap").arm()
+    child = node.process.child
+    for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        child.send_signal(ending)
+        time.sleep(0.002)
+    assert child.wait(30) == 0, (node.folder / "node.log").read_text()
+    wire.wait(lambda: wire.status["state"] == "stopped", "the last status")
+    assert wire.commands[-1].is_hold
+    assert wire.listen(0.5) == []
+    entries = list(read_log(tmp_path / "log.mcap"))
+    assert entries[-1][2]["state"] == "stopped"
+    assert replay(entries).different is None
+
+
+def test_a_log_that_can_not_be_written_ends_the_node_with_a_hold_as_its_last_command(
+    wire: Wire, node: NodeProcess, tmp_path: Path
+) -> None:
+    node.start(record=tmp_path / "log.mcap").arm()
+    resource.prlimit(node.process.child.pid, resource.RLIMIT_FSIZE, (1 << 14, 1 << 14))
+    assert node.process.child.wait(60) == StorageError.exit_code
+    assert "log.mcap: the file would be larger than this process may write" in (node.folder / "node.log").read_text()
+    wire.wait(lambda: wire.status["state"] == "stopped", "the last status")
+    assert wire.commands[-1].is_hold
     assert at_rest(wire)["positions"] == pytest.approx(wire.commands[-1].positions[0], abs=0.01)
 
 
@@ -112,6 +148,29 @@ def test_control_is_switched_at_run_time_and_nothing_else_is(wire: Wire, node: N
     assert node.set_parameter("enable_control", value=False).successful
     wire.wait(lambda: not wire.status["armed"], "off")
     assert wire.commands[-1].is_hold
+    assert wire.listen(0.5) == []
+
+
+def test_control_that_was_asked_for_at_the_start_and_switched_off_before_it_came_on_stays_off(
+    wire: Wire, cell: CellProcess, node: NodeProcess
+) -> None:
+    cell.fault("skew_image", by=1.0)
+    node.start(enable_control=True)
+    wire.wait(lambda: "apart" in wire.status["reason"], "why control is not on")
+    assert node.set_control(on=False).success
+    cell.fault("none")
+    assert wire.listen(1.0) == []
+    assert not wire.next_status()["armed"]
+    node.arm()
+
+
+def test_control_stays_off_until_the_robot_has_said_on_the_topics_that_were_named_that_it_runs(
+    wire: Wire, node: NodeProcess
+) -> None:
+    node.start(program_running_topic="/robot_program")
+    refused = wire.wait(lambda: "robot_mode" in node.set_control(on=True).message and node.set_control(on=True), "why")
+    assert not refused.success
+    assert refused.message == "robot_mode: the robot is not running: nothing has come on /robot_program"
     assert wire.listen(0.5) == []
 
 

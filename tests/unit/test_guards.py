@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from control_kit import LAG_S, PERIOD_S, START, Bench, ScriptedPredictor, guard_settings, steady
+from control_kit import JOINTS, LAG_S, PERIOD_S, START, Bench, ScriptedPredictor, guard_settings, steady
 
 from lerobot_inference.control.decision import State
 from lerobot_inference.control.guards import Severity
 from lerobot_inference.control.guards.chain import KINDS
+from lerobot_inference.control.guards.tool_speed import ToolSpeed
+from lerobot_inference.control.guards.workspace import Workspace
 from lerobot_inference.control.kinematics import link_positions
 from lerobot_inference.control.prefetch import PrefetchSchedule
 from lerobot_inference.control.schedule import EnsembleSchedule, QueueSchedule, Schedule
@@ -168,6 +171,18 @@ def test_a_target_through_the_table_latches() -> None:
     assert bench.arm_now() == ""
     assert seconds_to(bench, State.LATCHED) < 2
     assert "leave the workspace" in bench.log[-1].reason
+
+
+def test_the_tool_is_where_the_joints_say_by_name_in_whatever_order_the_policy_has_them() -> None:
+    bench = Bench.make(ScriptedPredictor(steady(SLOW)))
+    bench.see()
+    order = [2, 1, 0, 3, 4, 5]
+    target, here = START + np.float32(0.05), replace(bench.controller._situation(bench.now_s), command=START)
+    there = replace(here, joint_names=tuple(JOINTS[index] for index in order), command=START[order])
+    for guard in (Workspace(low=(-1.3, -1.3, 0.6)), ToolSpeed(limit=0.1)):
+        found, expected = guard.check(target[order], there), guard.check(target, here)
+        assert expected.severity is not Severity.ACCEPT
+        assert (found.severity, found.reason) == (expected.severity, expected.reason)
 
 
 def test_a_joint_that_is_too_fast_slows_all_of_them_and_one_that_is_far_too_fast_is_refused() -> None:

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from control_kit import HZ, IMAGE, JOINTS, PERIOD_S, START, ScriptedPredictor, guard_settings
+from control_kit import HZ, IMAGE, JOINTS, PERIOD_S, START, ScriptedPredictor, guard_settings, steady
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 from mcap.records import Channel, Message, Schema
 
-from lerobot_inference.control import ControlSettings, Guards, ScheduleName, Severity
+from lerobot_inference.control import ControlSettings, Guards, ScheduleName, Severity, State
 from lerobot_inference.control.journal import Journal
 from lerobot_inference.control.mcap_log import GUARDS_TOPIC, TOPIC, McapLog, read_log
 from lerobot_inference.control.replay import Entry, replay
-from lerobot_inference.errors import ConfigError
+from lerobot_inference.errors import ConfigError, StorageError
 from lerobot_inference.types import ActionMode, ImageShape, PolicySpec
 
 SPEC = PolicySpec(6, 6, {"observation.images.color": ImageShape(4, 4)}, chunk_size=20, n_action_steps=10)
@@ -85,6 +85,40 @@ def test_a_replay_decides_as_the_log_says(events: list[tuple[str, int]], schedul
     replayed = replay(entries)
     assert replayed.different is None
     assert replayed.decisions == sum(kind == "decision" for kind, _, _ in entries) > 5
+
+
+def test_decisions_do_not_depend_on_what_can_be_kept_of_them() -> None:
+    written: list[str] = []
+
+    def write(kind: str, _: float, _entry: Mapping[str, Any]) -> None:
+        if len(written) == 20:
+            raise StorageError("log.mcap: the disk is full")
+        written.append(kind)
+
+    chosen, guards = ControlSettings(JOINTS, ActionMode.DELTA, HZ), Guards.make(guard_settings())
+    predictor = ScriptedPredictor(steady([0.001] * 6, steps=20))
+    journal = Journal(write, chosen, guards, ScheduleName.QUEUE, SPEC, 4, predictor, 100.0)
+    now_s = 100.0
+    for tick in range(20):
+        now_s += PERIOD_S
+        journal.see_joints(JOINTS, START.tolist(), now_s, now_s)
+        journal.see_image(IMAGE, now_s, now_s)
+        if tick == 0:
+            journal.arm(now_s)
+        assert journal.tick(now_s).state is State.RUNNING
+    assert journal.failure is not None
+    assert journal.failure.message == "log.mcap: the disk is full"
+    assert len(written) == 20, "and nothing after it, which would be a log with a hole"
+    assert journal.stop(now_s) is not None
+
+
+def test_a_full_disk_is_named_with_the_log_that_was_to_be_on_it() -> None:
+    log = McapLog(Path("/dev/full"))
+    noise = np.random.default_rng(0).integers(0, 256, 1 << 19, np.uint8).tobytes().hex()
+    with pytest.raises(StorageError, match="/dev/full: the disk is full"):
+        log.write("request", 1.0, {"request": noise, "answer": ""})
+    with pytest.raises(StorageError, match="/dev/full: the disk is full"):
+        log.close()
 
 
 def test_a_changed_answer_is_a_different_decision() -> None:

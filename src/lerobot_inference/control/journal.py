@@ -20,6 +20,7 @@ from lerobot_inference.control.guards import Guards
 from lerobot_inference.control.predictor import Prediction, Predictor
 from lerobot_inference.control.schedules import ScheduleName, choose_schedule
 from lerobot_inference.control.trajectory import Trajectory
+from lerobot_inference.errors import StorageError
 from lerobot_inference.types import ActionMode, FloatArray, ImageShape, PolicySpec, UInt8Array
 
 type Write = Callable[[str, float, Mapping[str, Any]], None]
@@ -54,6 +55,8 @@ class Journal:
         now_s: float,
     ) -> None:
         self._write = write
+        self.failure: StorageError | None = None
+        """Why nothing is written any more: no decision depends on what can be kept of it."""
         self._now_s = now_s
         self._predictor = _Recorded(predictor, self._answered)
         chosen = choose_schedule(schedule, spec, settings.action_mode, lead)
@@ -127,8 +130,12 @@ class Journal:
         )
 
     def _note(self, kind: str, now_s: float, entry: Callable[[], Mapping[str, Any]]) -> None:
-        if self._write is not None:
+        if self._write is None:
+            return
+        try:
             self._write(kind, now_s, entry())
+        except StorageError as error:
+            self._write, self.failure = None, error
 
 
 def _strict(values: Sequence[float]) -> list[float | str]:

@@ -5,6 +5,8 @@ Frame: the robot's base as the UR controller has it. ROS's `base_link` and the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lerobot_inference.types import FloatArray, TimeArray
@@ -42,6 +44,11 @@ def link_positions(joints: FloatArray | TimeArray, tool_length: float = 0.0) -> 
     positions[6] = pose[:3, 3] + tool_length * pose[:3, 2]
     points: TimeArray = positions @ _BASE_LINK
     return points
+
+
+def base_to_tool(names: Sequence[str]) -> list[int]:
+    """Where each of JOINTS is in a vector of these joints; as they stand where the robot calls them otherwise."""
+    return [names.index(name) for name in JOINTS] if set(names) == set(JOINTS) else list(range(len(names)))
 
 
 def _links(angles: TimeArray) -> TimeArray:

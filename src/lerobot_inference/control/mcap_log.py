@@ -33,19 +33,22 @@ class McapLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer: Writer = writer.Writer(str(path), chunk_size=1 << 18)
             self._writer.start(profile="", library="lerobot-inference")
+        self._path = path
         self._channels: dict[str, int] = {}
         self._sequence = 0
         self._spoken: set[tuple[str, str]] = set()
 
     def write(self, kind: str, now_s: float, entry: Mapping[str, Any]) -> None:
-        """Append one entry; `now_s` itself is in it, since nanoseconds would round it."""
-        self._add(TOPIC + kind, kind, now_s, {"now_s": now_s, **entry})
-        if kind == DECISION:
-            self._tell_guards(now_s, entry["events"])
+        """Append one entry; `now_s` itself is in it, since nanoseconds would round it. Raises StorageError."""
+        with storage_errors(self._path):
+            self._add(TOPIC + kind, kind, now_s, {"now_s": now_s, **entry})
+            if kind == DECISION:
+                self._tell_guards(now_s, entry["events"])
 
     def close(self) -> None:
-        """Finish the file."""
-        self._writer.finish()
+        """Finish the file. Raises StorageError."""
+        with storage_errors(self._path):
+            self._writer.finish()
 
     def _tell_guards(self, now_s: float, events: Sequence[tuple[str, str, str]]) -> None:
         """Each guard's words when it begins to say them, not at every tick again."""

@@ -44,6 +44,7 @@ STATUS_TOPIC = "/lerobot/status"
 SENSOR = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Deep enough that another device on the topic, a gripper, doesn't push the arm's own joint state out before it is read.
 JOINT_STATES = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+MOST_REASONS = 20  # of refused images, told apart: a broken camera may find one more for each
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -107,9 +108,12 @@ class InferenceNode:
         create, parameters = self._node.create_subscription, self._parameters
         create(JointState, parameters.joint_states_topic, self._see_joints, JOINT_STATES)
         create(Image, parameters.camera_topic, self._see_image, SENSOR)
+        # What a person had the node listen to must have been heard: a topic with a typing error says nothing.
         if parameters.program_running_topic:
+            self._stopped["program"] = f"nothing has come on {parameters.program_running_topic}"
             create(Bool, parameters.program_running_topic, self._see_program, LATCHED)
         if parameters.speed_scaling_topic:
+            self._stopped["speed"] = f"nothing has come on {parameters.speed_scaling_topic}"
             create(Float64, parameters.speed_scaling_topic, self._see_speed_scaling, SENSOR)
 
     def _serve(self) -> None:
@@ -138,7 +142,9 @@ class InferenceNode:
                 crop=self._parameters.resize == "crop",
             )
         except InputError as error:
-            self._refused[error.message] = self._refused.get(error.message, 0) + 1
+            known = error.message in self._refused or len(self._refused) < MOST_REASONS
+            reason = error.message if known else "image: refused for other reasons"
+            self._refused[reason] = self._refused.get(reason, 0) + 1
             return
         self._journal.see_image(image, seconds(message.header.stamp), self._now_s())
 
@@ -166,6 +172,8 @@ class InferenceNode:
         before, self._decision = self._decision, decision
         if before is None or before.state is not decision.state:
             self._tell_status()
+        if self._journal.failure:
+            raise self._journal.failure
 
     @property
     def _chunk(self) -> int:
@@ -221,9 +229,11 @@ class InferenceNode:
                 reason = f"{change.name} is fixed at the start: stop the node and start it with another value"
                 return SetParametersResult(successful=False, reason=reason)
         for change in changes:
-            if not change.value and self._journal.controller.armed:
-                self._disarm("switched off")
-            elif change.value and (refusal := self._arm(self._now_s())):
+            if not change.value:
+                self._wants_control = False
+                if self._journal.controller.armed:
+                    self._disarm("switched off")
+            elif refusal := self._arm(self._now_s()):
                 return SetParametersResult(successful=False, reason=refusal)
         return SetParametersResult(successful=True)
 
@@ -233,7 +243,7 @@ class InferenceNode:
         senses = controller.senses
         return Status(
             state=decision.state.value if decision else "starting",
-            reason=(decision.reason if decision else "") or self._refusal,
+            reason=(self._refusal if self._wants_control else "") or (decision.reason if decision else ""),
             step=decision.tick if decision else 0,
             armed=controller.armed,
             joint_names=list(self._settings.joint_names),
@@ -281,8 +291,7 @@ class InferenceNode:
 def main() -> None:
     """Run until a signal or an error; whatever ends it, a hold is the last command."""
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, _end)
+    _on_endings(_interrupt)
     node = rclpy.create_node("act_inference_node")
     try:
         _run(node)
@@ -301,17 +310,26 @@ def _run(node: Any) -> None:
     loaded = load_policy(parameters.policy_repo, parameters.policy_revision)
     engine = parameters.engine_choice.load(loaded.policy)
     engine.warm_up()
+    asked: list[int] = []  # from here on no signal cuts short what is under way: a tick, an entry of the log, the hold
+    _on_endings(lambda number, _: asked.append(number))
     inference = InferenceNode(node, parameters, loaded, engine)
     executor = rclpy.executors.SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        while rclpy.ok():
+        while rclpy.ok() and not asked:
             executor.spin_once(timeout_sec=0.2)
     finally:
         inference.finish()
 
 
-def _end(*_: object) -> None:
+def _on_endings(act: Callable[[int, Any], None]) -> None:
+    """Do this on each signal that ends the program; a terminal that goes away does not, under nohup."""
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if ending is not signal.SIGHUP or signal.getsignal(ending) is not signal.SIG_IGN:
+            signal.signal(ending, act)
+
+
+def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 

@@ -88,6 +88,8 @@ class Parameters:
                 f"parameter enable_control is true, and with {CONTROL_VARIABLE} set no start may move the arm",
                 hint="start with enable_control:=false; a person switches control on with ~/set_control",
             )
+        if len(set(self.joint_names)) != len(self.joint_names):
+            raise UsageError(f"parameter joint_names names a joint twice: {', '.join(self.joint_names)}")
         if self.threads < 0 or self.lead < 0:
             raise UsageError("parameters threads and lead can't be negative")
         return self
@@ -109,6 +111,12 @@ class Parameters:
         signs: tuple[int, ...] = ()
         if isinstance(policy, Bundle):
             contract = policy.contract
+            if any(name in joints and name != found for name, found in zip(contract.joint_names, joints, strict=True)):
+                trained = ", ".join(contract.joint_names)
+                raise UsageError(
+                    f"parameter joint_names is {', '.join(joints)}; {policy.folder}/contract.json says {trained}",
+                    hint=f"name the robot's joints in the order of the training: pass -p joint_names:='[{trained}]'",
+                )
             for name, found, expected in (
                 ("action_mode", mode, contract.action_mode),
                 ("control_hz", self.control_hz, contract.fps),
@@ -122,5 +130,13 @@ class Parameters:
         return ControlSettings(joints, mode, self.control_hz, signs, self.lookahead_points)
 
     def guard_chain(self, policy: Policy) -> Guards:
-        """The guards of the file, with what the policy's contract says of the recordings. Raises ConfigError."""
+        """The guards of the file, with what the policy's contract says of the recordings. Raises ConfigError.
+
+        Raises UsageError where the shipped file's limits would be held against other joints than theirs.
+        """
+        if not self.guards and self.joint_names != JOINTS and set(self.joint_names) == set(JOINTS):
+            raise UsageError(
+                f"parameter joint_names is {', '.join(self.joint_names)}; the limits in {UR10E} are in another order",
+                hint="pass -p guards:=FILE, a copy of it with `limits` in the order of joint_names",
+            )
         return Guards.load(Path(self.guards) if self.guards else UR10E, known_limits(policy))

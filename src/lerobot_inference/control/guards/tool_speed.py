@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Situation, Verdict, scaled
-from lerobot_inference.control.kinematics import link_positions
+from lerobot_inference.control.kinematics import base_to_tool, link_positions
 from lerobot_inference.types import FloatArray
 
 _ROOM = 0.99  # a scaled joint step is not quite a scaled tool step
@@ -22,7 +22,8 @@ class ToolSpeed(Settings):
 
     def check(self, target: FloatArray, situation: Situation) -> Verdict:
         """See Limit."""
-        there, here = (link_positions(joints, self.tool_length)[-1] for joints in (target, situation.command))
+        order = base_to_tool(situation.joint_names)
+        there, here = (link_positions(joints[order], self.tool_length)[-1] for joints in (target, situation.command))
         speed = float(np.linalg.norm(there - here)) / situation.period_s
         if speed <= self.limit:
             return ACCEPT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
-from lerobot_inference.control.kinematics import link_positions
+from lerobot_inference.control.kinematics import base_to_tool, link_positions
 from lerobot_inference.types import FloatArray
 
 type Corner = tuple[float, float, float]
@@ -19,9 +19,9 @@ class Workspace(Settings):
     high: Corner = (1.3, 1.3, 1.5)
     tool_length: float = 0.0
 
-    def check(self, target: FloatArray, situation: Situation) -> Verdict:  # noqa: ARG002 - a box is where it is
+    def check(self, target: FloatArray, situation: Situation) -> Verdict:
         """See Limit."""
-        points = link_positions(target, self.tool_length)[-3:]
+        points = link_positions(target[base_to_tool(situation.joint_names)], self.tool_length)[-3:]
         if ((points >= self.low) & (points <= self.high)).all():
             return ACCEPT
         where = ", ".join(f"{metres:.2f}" for metres in points[-1])
