@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lerobot_inference.errors import StorageError
+from lerobot_inference.errors import StorageError, UsageError
 
 
 @contextmanager
@@ -59,6 +59,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     Raises StorageError when the disk is full or can't be written.
     """
+    path = path.resolve()  # what a link leads to is replaced, not the link
     temporary = path.with_name(f".{path.name}.partial")
     with storage_errors(path):
         shutil.rmtree(temporary, ignore_errors=True)
@@ -68,6 +69,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             replace_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_replaceable(path: Path, what: str, *marks: str) -> None:
+    """Raise UsageError for a folder that holds something, and not the `marks`: the files of every earlier `what`."""
+    if Path.cwd().is_relative_to(path.resolve()):
+        raise UsageError(f"{path} is the folder that this runs in, or around it", hint="name a folder inside it")
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not all((path / mark).is_file() for mark in marks)):
+        raise UsageError(
+            f"{path} is not empty and holds no earlier {what}", hint="name a new folder; this one is kept as it is"
+        )
 
 
 def replace_folder(new: Path, path: Path) -> None:

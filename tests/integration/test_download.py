@@ -64,6 +64,20 @@ def start(hub: Hub, *arguments: str | Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.parametrize("source", ["local", "hub"])
+def test_a_folder_that_holds_something_else_is_not_replaced(
+    hub: Hub, checkpoint: Path, tmp_path: Path, source: str
+) -> None:
+    thesis = tmp_path / "mine" / "thesis.tex"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    policy = checkpoint if source == "local" else POLICY
+    result = run(hub, "--policy", policy, "--output-policy", thesis.parent)
+    assert (result.returncode, hub.requests) == (2, [])
+    assert "mine is not empty and holds no earlier download" in result.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.tex"]
+
+
 def test_policy_and_dataset_arrive_pinned_verified_and_usable(hub: Hub, tmp_path: Path) -> None:
     policy, dataset = tmp_path / "policy", tmp_path / "dataset"
     result = run(

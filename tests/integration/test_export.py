@@ -463,7 +463,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(
 ) -> None:
     (tmp_path / name).write_text("precious")
     for output in (tmp_path, tmp_path / name):
-        with pytest.raises(UsageError, match="is there and is no bundle"):
+        with pytest.raises(UsageError, match="is not empty and holds no earlier bundle"):
             exported(checkpoint, dataset_folder, output)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 

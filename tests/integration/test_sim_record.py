@@ -115,7 +115,7 @@ def test_the_codec_is_the_one_that_was_asked_for(recorded: RecordSummary) -> Non
 
 def test_a_folder_that_is_no_dataset_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(UsageError, match="is not a dataset"):
+    with pytest.raises(UsageError, match="holds no earlier dataset"):
         record(tmp_path, episodes=1, seed=0, image=SMALL)
     assert (tmp_path / "letter.txt").read_text() == "dear"
 

@@ -77,7 +77,7 @@ def test_the_saved_backbone_carries_learnt_normalisation(trained: TrainSummary) 
 
 def test_a_folder_that_is_no_policy_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(UsageError, match="is not a policy"):
+    with pytest.raises(UsageError, match="holds no earlier policy"):
         train(tmp_path, recipe=TINY)
     assert (tmp_path / "letter.txt").read_text() == "dear"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lerobot_inference.errors import StorageError
-from lerobot_inference.files import atomic_folder, atomic_write, sha256_file, storage_errors
+from lerobot_inference.errors import StorageError, UsageError
+from lerobot_inference.files import atomic_folder, atomic_write, require_replaceable, sha256_file, storage_errors
 
 
 def names(folder: Path) -> list[str]:
@@ -49,6 +49,38 @@ def test_a_new_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "out") as temporary:
         (temporary / "new").touch()
     assert names(tmp_path / "out") == ["new"]
+
+
+def test_a_folder_behind_a_link_is_replaced_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "out").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "out")
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "new").touch()
+    assert (tmp_path / "out").is_symlink()
+    assert names(tmp_path / "disk") == ["out"]
+    assert names(tmp_path / "disk" / "out") == ["new"]
+
+
+def test_only_a_new_an_empty_or_an_earlier_output_folder_may_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "mark.json").touch()
+    for name in ("new", "empty", "earlier"):
+        require_replaceable(tmp_path / name, "run", "mark.json")
+    (tmp_path / "file").touch()
+    for other in (tmp_path, tmp_path / "file"):
+        with pytest.raises(UsageError, match="is not empty and holds no earlier run"):
+            require_replaceable(other, "run", "mark.json")
+
+
+def test_the_folder_that_a_program_runs_in_is_not_taken_from_under_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for path in (Path(), Path("..")):
+        with pytest.raises(UsageError, match="the folder that this runs in"):
+            require_replaceable(path, "run", "mark.json")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")

@@ -15,6 +15,7 @@ from lerobot_inference.cli.pipeline import app
 from lerobot_inference.errors import UsageError
 from lerobot_inference.jobs.local import LOG_FILE, log_tail, new_folder, run_pipeline
 from lerobot_inference.jobs.pipeline import Pipeline
+from lerobot_inference.jobs.process import Processes
 from lerobot_inference.jobs.record import RUN_FILE, RunRecord, State
 
 WRITE = """\
@@ -180,11 +181,33 @@ def test_an_earlier_run_in_the_folder_is_replaced_but_nothing_else_is(pipeline_f
 
 
 def test_two_runs_in_one_second_get_two_folders(tmp_path: Path) -> None:
-    first = new_folder(Path("pipelines/greet.yaml"), tmp_path)
-    first.mkdir()
-    second = new_folder(Path("pipelines/greet.yaml"), tmp_path)
+    first = new_folder(Path("pipelines/greet.yaml"), tmp_path / "runs")
+    second = new_folder(Path("pipelines/greet.yaml"), tmp_path / "runs")
     assert first.name.startswith("greet-")
     assert second != first
+    assert sorted((tmp_path / "runs").iterdir()) == sorted([first, second])
+
+
+def test_a_run_that_is_under_way_is_not_replaced_by_another(pipeline_file: Path, tmp_path: Path) -> None:
+    pipeline = Pipeline.read(pipeline_file)
+
+    def start_another(_: RunRecord) -> None:
+        with pytest.raises(UsageError, match="another run is under way"):
+            run_pipeline(pipeline, tmp_path / "run")
+
+    first = run_pipeline(pipeline, tmp_path / "run", start_another)
+    assert (first.state, set(first.outputs)) == (State.SUCCEEDED, {"written", "checked"})
+    assert run_pipeline(pipeline, tmp_path / "run").state is State.SUCCEEDED
+
+
+def test_a_run_that_was_killed_at_its_very_start_can_be_replaced(
+    pipeline_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = Pipeline.read(pipeline_file)
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(Processes, "program", lambda *_: 1 // 0)  # the first that a step does
+        run_pipeline(pipeline, tmp_path / "run")
+    assert run_pipeline(pipeline, tmp_path / "run").state is State.SUCCEEDED
 
 
 def test_the_command_prints_the_record_alone_on_stdout(pipeline_file: Path, tmp_path: Path) -> None:

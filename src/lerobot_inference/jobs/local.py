@@ -8,15 +8,18 @@ runs/<run>/outputs/<name>        links to what the pipeline gives
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from lerobot_inference.errors import UsageError
-from lerobot_inference.files import storage_errors
+from lerobot_inference.files import require_replaceable, storage_errors
 from lerobot_inference.jobs.binding import PipelineInput, StepOutput
 from lerobot_inference.jobs.cache import CACHE_FOLDER, Cache, Fingerprint
 from lerobot_inference.jobs.component import Value
@@ -25,6 +28,7 @@ from lerobot_inference.jobs.process import Processes
 from lerobot_inference.jobs.record import INTERRUPTED_EXIT_CODE, RUN_FILE, RunRecord, State, StepRecord
 
 LOG_FILE = "log.txt"
+LOCK_FILE = ".lock"
 OUTPUTS_FOLDER = "outputs"
 
 type Observer = Callable[[RunRecord], None]
@@ -67,9 +71,9 @@ def run_pipeline(
     record = plan(pipeline, folder.resolve())
     forced = force_rerun or pipeline.force_rerun
     run = _Run(record, runner or Processes(), Cache(cache), forced, observe)
-    with storage_errors(folder):
-        _clear(folder)
+    with storage_errors(folder), _claimed(folder):
         record.start()
+        record.save()
         for step, planned in zip(pipeline.steps, record.steps, strict=True):
             if record.exit_code is not None:
                 planned.state = State.SKIPPED
@@ -114,10 +118,15 @@ def plan(pipeline: Pipeline, folder: Path) -> RunRecord:
 
 
 def new_folder(pipeline: Path, root: Path = Path("runs")) -> Path:
-    """A folder name for a new run, made of the pipeline's name and the time."""
+    """Make a folder for a run, named after the pipeline and the time. Raises StorageError."""
     name = f"{pipeline.stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    taken = [name, *(f"{name}-{count}" for count in range(2, 100))]
-    return next(root / choice for choice in taken if not (root / choice).exists())
+    with storage_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        for choice in chain([name], (f"{name}-{number}" for number in count(2))):
+            with suppress(FileExistsError):
+                (root / choice).mkdir()
+                break
+    return root / choice
 
 
 def log_tail(log: Path, lines: int) -> list[str]:
@@ -187,13 +196,22 @@ class _Run:
             return self.runner.run(step, planned, printed)
 
 
-def _clear(folder: Path) -> None:
-    """Make the run's folder, empty."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        if not (folder / RUN_FILE).is_file():
-            raise UsageError(f"{folder} is not empty and holds no earlier run", hint="choose another --output folder")
-        shutil.rmtree(folder)
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Make the run's folder, empty, and keep other runs out of it for as long as this lasts."""
+    require_replaceable(folder, "run", RUN_FILE)
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"{folder}: another run is under way there", hint="choose another --output") from error
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK_FILE:
+                path.unlink()
+        yield
 
 
 def _publish(record: RunRecord, step: Step, planned: StepRecord) -> None:

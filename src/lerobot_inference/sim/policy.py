@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from lerobot_inference.errors import UsageError, require
-from lerobot_inference.files import atomic_folder
+from lerobot_inference.errors import require
+from lerobot_inference.files import atomic_folder, require_replaceable
 from lerobot_inference.sim.cell import CAMERA, DEFAULT_IMAGE
 from lerobot_inference.types import ACTION, STATE, ImageShape
 
@@ -149,8 +149,7 @@ def parameter_count(policy: ACTPolicy) -> int:
 
 def check_output(output: Path) -> None:
     """Raise UsageError when `output` exists and isn't a policy that may be replaced."""
-    if output.exists() and not (output / "config.json").is_file():
-        raise UsageError(f"{output} exists and is not a policy", hint="give another --output; this one is kept as is")
+    require_replaceable(output, "policy", "config.json")
 
 
 def _tensor(value: object) -> torch.Tensor:

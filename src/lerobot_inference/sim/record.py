@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from lerobot_inference.errors import UsageError, require
-from lerobot_inference.files import atomic_folder
+from lerobot_inference.files import atomic_folder, require_replaceable
 from lerobot_inference.sim.cell import CAMERA, CONTROL_HZ, DEFAULT_IMAGE, Cell
 from lerobot_inference.sim.expert import demonstrate
 from lerobot_inference.sim.scene import sample_scene, scene_rng
@@ -113,5 +113,4 @@ def _check(output: Path, episodes: int, image: ImageShape) -> None:
         raise UsageError(f"can't record {episodes} episodes", hint="give --episodes 1 or more")
     if image.height % 2 or image.width % 2:
         raise UsageError(f"image size {image}: video needs even numbers", hint="give for example --image-size 96x160")
-    if output.exists() and not (output / "meta" / "info.json").is_file():
-        raise UsageError(f"{output} exists and is not a dataset", hint="give another --output; this one is kept as is")
+    require_replaceable(output, "dataset", "meta/info.json")

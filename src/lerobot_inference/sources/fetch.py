@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 from lerobot_inference.errors import UsageError
-from lerobot_inference.files import replace_folder, storage_errors
+from lerobot_inference.files import replace_folder, require_replaceable, storage_errors
 from lerobot_inference.sources.check import Check, anything, check_copy
 from lerobot_inference.sources.folder import Folder, copy
 from lerobot_inference.sources.kind import Kind
-from lerobot_inference.sources.manifest import Manifest, read_manifest
+from lerobot_inference.sources.manifest import MANIFEST_FILE, Manifest, read_manifest
 from lerobot_inference.sources.retry import retried
 from lerobot_inference.sources.snapshot import Source, fingerprint
 from lerobot_inference.sources.transfer import INCOMPLETE, transfer
@@ -29,10 +29,12 @@ def fetch(
     """Copy or download `source` to `output`, verify it and leave a manifest there.
 
     A copy that is already there, whole and of the same revision, is kept and nothing is transferred. What `check`
-    refuses doesn't get to `output`. Raises UsageError for an unpinned source when pinned ones are required, InputError
-    when nothing usable is there, ServiceError when the source can't be reached (what was downloaded stays for the next
-    try), StorageError.
+    refuses doesn't get to `output`. Raises UsageError for an unpinned source when pinned ones are required and for a
+    folder that holds something else than an earlier download, InputError when nothing usable is there, ServiceError
+    when the source can't be reached (what was downloaded stays for the next try), StorageError.
     """
+    require_replaceable(output, "download", MANIFEST_FILE)
+    output = output.resolve()
     if isinstance(source, Folder):
         return copy(source.path, kind, output, check, progress)
     if require_pinned and source.pin_hint:
