@@ -172,7 +172,7 @@ def test_a_failed_rule_rejects_and_says_which_figure_and_limit(results: EvalResu
     assert [rule.passed for rule in verdict.rules] == [False, True]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     limits=st.dictionaries(st.sampled_from(["aggregate_mae", "aggregate_mse", "fps"]), finite, min_size=1),
     better=st.booleans(),
@@ -193,6 +193,24 @@ def test_a_policy_no_better_than_the_best_baseline_is_rejected_for_skill(tmp_pat
     verdict = judge(results, GateRules(min={"protocols.as_deployed.skill": 0.1}))
     assert verdict.verdict == "reject"
     assert "protocols.as_deployed.skill" in verdict.reason
+
+
+@pytest.mark.parametrize("skill", [0.0, -0.6, math.nan])
+def test_a_policy_no_better_than_no_policy_is_rejected_whatever_the_rules(results: EvalResults, skill: float) -> None:
+    verdict = judge(with_protocol(results, skill=skill), GateRules(max={"aggregate_mae": 1}))
+    assert verdict.verdict == "reject"
+    assert verdict.reason == f"skill {skill:.4g} is not above 0: no better than repeat last, which needs no policy"
+
+
+@pytest.mark.parametrize(("failed", "which"), [([3, 7], "3, 7"), ([], "some under a perturbation")])
+def test_the_episodes_that_could_be_scored_do_not_speak_for_those_that_could_not(
+    results: EvalResults, failed: list[int], which: str
+) -> None:
+    """A policy that says NaN in half of the episodes has figures of the other half alone."""
+    partial = results.model_copy(update={"status": "partial", "failed_episodes": failed})
+    verdict = judge(partial, default_rules())
+    assert verdict.verdict == "reject"
+    assert verdict.reason.startswith(f"episodes could not be scored, {which}: failure_cases.jsonl says why")
 
 
 # Rules about every joint

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 
-from lerobot_inference.checkpoint import Policy
+from lerobot_inference.checkpoint import Bundle, BundleContract, Policy
 from lerobot_inference.dataset import Dataset, Episode, infer_action_mode
 from lerobot_inference.errors import DatasetError, UsageError
 from lerobot_inference.types import ACTION, ENVIRONMENT_STATE, STATE, ActionMode
 
 EPISODES_TO_INFER_FROM = 5
+OTHER_ROBOT = "policy and dataset are of different robots"
 FIGURES_NEED = ((ACTION, "mean"), (ACTION, "min"), (ACTION, "max"), (ACTION, "std"), (STATE, "std"))
 
 
 def check_fit(policy: Policy, dataset: Dataset) -> None:
     """Raise DatasetError, naming the feature and both sides, unless cameras, sizes and joint counts agree.
 
-    Also when the dataset lacks the statistics that figures are made with.
+    For a bundle, unless the joints' names and the rate do, too. Also when the dataset lacks the statistics that figures
+    are made with.
     """
     info, spec = dataset.root / "meta" / "info.json", policy.spec
     if spec.environment_dim:
@@ -44,10 +46,22 @@ def check_fit(policy: Policy, dataset: Dataset) -> None:
         if found != expected:
             raise DatasetError(
                 f'{info}: feature "{what}" has {found} values, the policy was trained on {expected}',
-                hint="policy and dataset are of different robots",
+                hint=OTHER_ROBOT,
             )
+    if isinstance(policy, Bundle):
+        _check_contract(policy.contract, dataset)
     for feature, name in FIGURES_NEED:
         dataset.statistic(feature, name)
+
+
+def _check_contract(contract: BundleContract, dataset: Dataset) -> None:
+    for what, recorded, exported in (
+        ("joints", ", ".join(dataset.joint_names), ", ".join(contract.joint_names)),
+        ("frames a second", f"{dataset.fps:g}", f"{contract.fps:g}"),
+    ):
+        if recorded != exported:
+            info = dataset.root / "meta" / "info.json"
+            raise DatasetError(f"{info}: {what}: {recorded}; the bundle was exported for {exported}", hint=OTHER_ROBOT)
 
 
 def select_episodes(wanted: str, available: tuple[int, ...]) -> list[int]:
@@ -76,6 +90,22 @@ def select_episodes(wanted: str, available: tuple[int, ...]) -> list[int]:
             hint=f"it has episodes {available[0]} to {available[-1]}",
         )
     return sorted(set(chosen))
+
+
+def choose_action_mode(
+    policy: Policy, dataset: Dataset, episodes: list[int], asked: ActionMode | None = None
+) -> ActionMode:
+    """What is asked for, or else what `find_action_mode` finds.
+
+    Raises as that does, and DatasetError when a bundle was exported for the other one.
+    """
+    mode = asked or find_action_mode(dataset, episodes)
+    if isinstance(policy, Bundle) and policy.contract.action_mode is not mode:
+        raise DatasetError(
+            f"{dataset.root}: actions are {mode}, the bundle was exported for {policy.contract.action_mode} ones",
+            hint="evaluate on recordings of the same convention; --action-mode is for recordings that fit neither",
+        )
+    return mode
 
 
 def find_action_mode(dataset: Dataset, episodes: list[int]) -> ActionMode:

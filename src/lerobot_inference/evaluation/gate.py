@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from lerobot_inference.evaluation.comparison import Comparison, compare, why_not_comparable
-from lerobot_inference.evaluation.results import EvalResults
+from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults
 from lerobot_inference.evaluation.rules import GateRules, RuleOutcome, apply_rule
 from lerobot_inference.records import Record, load_record
 
@@ -19,8 +19,9 @@ EVALUATE_CHAMPION = "evaluate the champion on this dataset and give its results 
 class GateVerdict(Record):
     """verdict.json: what follows from the rules and the comparison.
 
-    reject: a rule failed. promote: all passed, and there is no champion, or the 95 % interval of the difference of
-    both policies' MAE lies below 0. keep: all passed, and the champion stays.
+    reject: a rule failed, the skill isn't above 0, or an episode couldn't be scored. promote: all passed, and there is
+    no champion, or the 95 % interval of the difference of both policies' MAE lies below 0. keep: all passed, and the
+    champion stays.
     champion: its version in the registry; null when there is none. comparison: null when the two can't be compared.
     """
 
@@ -73,6 +74,21 @@ def _against(results: EvalResults, champion: Champion | None) -> EvalResults | s
     return why_not_comparable(results, champion.results) or champion.results
 
 
+def _never_good(results: EvalResults) -> dict[str, None]:
+    """Why a policy is rejected by whatever rules: the keys. Ordered, as those of failed rules are."""
+    reasons, skill = [], results.as_deployed.skill
+    if skill is not None and not skill > 0:
+        baseline = results.as_deployed.best_baseline.replace("_", " ")
+        reasons.append(f"skill {skill:.4g} is not above 0: no better than {baseline}, which needs no policy")
+    if results.status == "partial":
+        which = ", ".join(map(str, results.failed_episodes)) or "some under a perturbation"
+        reasons.append(
+            f"episodes could not be scored, {which}: {FAILURES_FILE} says why, and if it isn't the policy, "
+            "evaluate without them (--episodes)"
+        )
+    return dict.fromkeys(reasons)
+
+
 def _decide(
     results: EvalResults,
     outcomes: list[RuleOutcome],
@@ -80,7 +96,7 @@ def _decide(
     against: EvalResults | str,
     comparison: Comparison | None,
 ) -> tuple[Literal["promote", "keep", "reject"], str]:
-    failed = dict.fromkeys(outcome.reason for outcome in outcomes if not outcome.passed)
+    failed = dict.fromkeys(outcome.reason for outcome in outcomes if not outcome.passed) | _never_good(results)
     if failed:
         return "reject", "; ".join(failed)
     if champion is None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lerobot_inference.checkpoint import Policy
 from lerobot_inference.control import UR10E, Guards
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.evaluation.fit import check_fit, find_action_mode, select_episodes
+from lerobot_inference.evaluation.fit import check_fit, choose_action_mode, select_episodes
 from lerobot_inference.evaluation.perturbations import Perturbation, parse_perturbations
 from lerobot_inference.records import Record
 from lerobot_inference.types import ActionMode
@@ -57,7 +57,7 @@ class EvaluationPlan:
         perturbations = parse_perturbations(perturb)
         check_fit(policy, dataset)
         chosen = select_episodes(episodes, dataset.episode_indices)
-        mode = action_mode or find_action_mode(dataset, chosen)
+        mode = choose_action_mode(policy, dataset, chosen, action_mode)
         settings = Guards.load(guards).settings
         return cls(chosen, mode, every_frame, stride, batch_size, perturbations, settings)
 
