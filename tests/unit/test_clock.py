@@ -35,6 +35,17 @@ def test_a_clock_that_goes_back_latches_at_once_whatever_is_seen_and_the_arm_nev
     assert bench.tick(60).trajectory is None
 
 
+def test_a_program_that_stood_still_latches_however_fresh_everything_is_when_it_goes_on() -> None:
+    """Suspended, stopped by a debugger, blocked by a disk: whoever came near meanwhile is not moved into."""
+    bench = running(-PERIOD_S)
+    bench.now_s += 0.5
+    assert bench.tick().state is State.RUNNING, "a busy machine is no reason"
+    bench.now_s += 1.0
+    assert bench.tick().state is State.LATCHED
+    assert bench.log[-1].reason == "clock: no tick for 1.033 s"
+    assert bench.tick(60).trajectory is None
+
+
 def test_after_the_clock_went_back_a_person_resets_and_the_arm_goes_on_by_the_new_time() -> None:
     bench = running(3600.0)
     bench.tick(30)
@@ -77,7 +88,7 @@ def test_a_soft_start_is_over_after_its_time_and_never_backwards() -> None:
     bench = Bench.make(ScriptedPredictor(steady(FAST)), guards=guards)
     assert bench.arm_now() == ""
     bench.tick(10)
-    bench.controller._ticked_s = 0.0  # as if nobody had noticed
+    bench.controller._ticked_s = None  # as if nobody had noticed
     bench.now_s -= 20.0
     bench.tick(5)
     steps = np.diff(bench.commands[:, 0])

@@ -22,6 +22,8 @@ from lerobot_inference.types import FloatArray
 
 SKEW_S = 0.05
 """A joint state and an image further apart than this are not predicted from."""
+LEFT_ALONE_S = 1.0
+"""A program that stood still for longer, or a clock that leapt: the arm came to rest long ago, and people came near."""
 RESET_COOLDOWN_S = 0.5
 MOST_COMING = 1000
 BRAKE = 2.5
@@ -51,7 +53,8 @@ class Controller:
         self._moved_s: float | None = None
         self._due_s: float | None = None
         self._latched: str | None = None
-        self._latched_s = self._ticked_s = 0.0
+        self._latched_s = 0.0
+        self._ticked_s: float | None = None
         self._off = "control is off"
         self._failed = self._rejected = 0
         self._discard = self._ended = self._clean = False
@@ -135,12 +138,14 @@ class Controller:
         return self._move(now_s, outcome)
 
     def _watch_clock(self, now_s: float) -> Outcome:
-        """A clock that goes back is not to be gone by: every age, ramp and limit in time is of before."""
-        back_s, self._ticked_s = self._ticked_s - now_s, now_s
-        if back_s <= 0.0:
+        """Ages, ramps and limits in time go by a clock that runs on; and an arm that was left alone is at rest."""
+        before_s, self._ticked_s = self._ticked_s, now_s
+        passed_s = 0.0 if before_s is None else now_s - before_s
+        if 0.0 <= passed_s <= max(LEFT_ALONE_S, 3 * self.settings.period_s):
             return Outcome(Severity.ACCEPT)
         self._latched_s = min(self._latched_s, now_s)
-        return Outcome(Severity.LATCH, (GuardEvent("clock", Severity.LATCH, f"it went back by {back_s:.3f} s"),))
+        reason = f"it went back by {-passed_s:.3f} s" if passed_s < 0.0 else f"no tick for {passed_s:.3f} s"
+        return Outcome(Severity.LATCH, (GuardEvent("clock", Severity.LATCH, reason),))
 
     def _ask(self) -> bool:
         """Ask for a chunk where one is needed, and what is seen is of one moment; whether that was so."""

@@ -15,6 +15,7 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -90,9 +91,13 @@ class InferenceNode:
         self._subscribe()
         self._serve()
         self._tell_origins()
-        node.create_timer(self._settings.period_s, self._tick)
-        node.create_timer(1 / parameters.status_hz, self._tell_status)
-        node.create_timer(1.0, self._tell_diagnostics)
+        # Ticks don't wait for hours where this machine's clock is set back; a simulation's own clock is theirs.
+        clock = (
+            node.get_clock() if node.get_parameter("use_sim_time").value else Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        node.create_timer(self._settings.period_s, self._tick, clock=clock)
+        node.create_timer(1 / parameters.status_hz, self._tell_status, clock=clock)
+        node.create_timer(1.0, self._tell_diagnostics, clock=clock)
 
     def _tell_origins(self) -> None:
         for guard, origin in self._limits_from.items():
