@@ -147,4 +147,6 @@ def _read(
         weights.take(f"{norm}.{part}", out) for part in ("weight", "bias", "running_mean", "running_var")
     )
     scale = scale / np.sqrt(variance + BATCH_NORM_EPS)
-    return Convolution(weight * scale[:, None, None, None], shift - mean * scale, stride, dilation)
+    folded = np.empty_like(weight)
+    np.multiply(weight, scale[:, None, None, None], out=folded, dtype=np.float64, casting="same_kind")
+    return Convolution(folded, shift - mean * scale, stride, dilation)

@@ -30,7 +30,7 @@ class Linear:
 
     def __call__(self, x: Array) -> Array:
         """Apply to x (..., I), for values known when the graph is built."""
-        result: Array = x @ self.weight.T + self.bias
+        result: Array = x.astype(np.float64, copy=False) @ self.weight.T + self.bias
         return result
 
 
@@ -65,9 +65,9 @@ class Attention:
     def __init__(self, weights: Weights, name: str, width: int, heads: int) -> None:
         matrix = weights.take(f"{name}.in_proj_weight", 3 * width, width)
         bias = weights.take(f"{name}.in_proj_bias", 3 * width)
-        scale = 1 / math.sqrt(width // heads)
+        scale = np.float64(1 / math.sqrt(width // heads))
         self.heads, self.width = heads, width
-        self.query = Linear(matrix[:width] * scale, bias[:width] * scale)
+        self.query = Linear((matrix[:width] * scale).astype(matrix.dtype), bias[:width] * scale)
         self.key = Linear(matrix[width : 2 * width], bias[width : 2 * width])
         self.value = Linear(matrix[2 * width :], bias[2 * width :])
         self.out = Linear.read(weights, f"{name}.out_proj", width, width)

@@ -12,7 +12,8 @@ from safetensors import safe_open
 
 from lerobot_inference.errors import CheckpointError
 
-type Array = NDArray[np.float64]
+type Array = NDArray[np.floating[Any]]
+"""float64 where a value was or will be folded with another, else as precise as the checkpoint has it."""
 
 PREFIX = "model."
 TRAINING_ONLY = ("model.vae_encoder",)
@@ -20,7 +21,10 @@ READABLE = ("F16", "F32", "F64")
 
 
 class Weights:
-    """Reads one tensor at a time, as float64, so that folding rounds once. A context manager; close it to end reading.
+    """Reads one tensor at a time. A context manager; close it to end reading.
+
+    Vectors come as float64: what is computed with one is then rounded once, when the graph takes it. The rest, which
+    mostly goes into the graph as it is, comes as float32, or float64 where it is stored so.
 
     Raises CheckpointError for a tensor that is missing, of another shape than config.json implies, or left over.
     """
@@ -57,7 +61,8 @@ class Weights:
                 hint="config.json and model.safetensors are from different policies; fetch both again",
             )
         self._left.remove(full)
-        values: Array = np.asarray(self._tensors.get_tensor(full)).astype(np.float64)
+        precise = np.float64 if dtype == "F64" or len(shape) == 1 else np.float32
+        values: Array = np.asarray(self._tensors.get_tensor(full)).astype(precise, copy=False)
         if not np.isfinite(values).all():
             raise CheckpointError(f"{self._file}: {full} holds a NaN or an infinity; the training diverged")
         return values
