@@ -265,3 +265,20 @@ def test_the_shipped_guards_file_lists_every_guard_and_an_unknown_one_is_refused
         Guards.make({"joint_speed": {}})
     with pytest.raises(ConfigError, match="joint_velocity: fraktion"):
         Guards.make({"joint_velocity": {"limits": [1.0] * len(JOINTS), "fraktion": 1}})
+
+
+@pytest.mark.parametrize(
+    ("guard", "setting", "value"),
+    [
+        ("joint_velocity", "fraction", 25),  # per cent
+        ("joint_acceleration", "limit", 0),
+        ("joint_position", "margin", -0.1),
+        ("tool_speed", "limit", -0.25),
+        ("joint_state_age", "latch_s", 0),
+        ("inference_error", "in_a_row", 0),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(guard: str, setting: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{guard}: {setting}: Input should be") as caught:
+        Guards.make(guard_settings(**{guard: {setting: value}}))
+    assert caught.value.exit_code == 3

@@ -216,6 +216,15 @@ def test_an_arm_that_is_blocked_stands_still_and_latches_after_half_a_second() -
     assert np.abs(bench.log[-1].command - bench.arm).max() < 0.22
 
 
+def test_a_joint_that_is_reported_a_turn_further_is_not_followed() -> None:
+    bench = running(ScriptedPredictor(steady([0.01, 0, 0, 0, 0, 0])), ticks=60)
+    bench.arm[0] += np.float32(2 * np.pi)
+    before = bench.log[-1].command
+    assert bench.tick(follows=False).state is State.HOLDING
+    assert seconds_to(bench, State.LATCHED, follows=False) <= 0.5 + 2 * PERIOD_S
+    assert np.array_equal(held_at(bench), before)
+
+
 def test_a_lagging_servo_is_no_tracking_error() -> None:
     bench = running(ScriptedPredictor(steady([0.01, 0, 0, 0, 0, 0])), ticks=120)
     assert "tracking_error" not in bench.controller.counts

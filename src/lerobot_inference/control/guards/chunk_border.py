@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import PositiveFloat
 
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
 from lerobot_inference.types import BoolArray, FloatArray
@@ -11,7 +12,7 @@ from lerobot_inference.types import BoolArray, FloatArray
 class ChunkBorder(Settings):
     """Refuse a chunk whose first target is further than `limit` radians from the last command."""
 
-    limit: float = 0.07
+    limit: PositiveFloat = 0.07
 
     def check(self, chunk: FloatArray, first: FloatArray, situation: Situation) -> Verdict:  # noqa: ARG002
         """See ChunkCheck."""

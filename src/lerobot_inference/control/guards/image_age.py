@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveFloat
+
 from lerobot_inference.control.guards.base import Settings, Situation, Verdict, aged
 
 
 class ImageAge(Settings):
     """Hold, then latch, while the newest image is too old. Seconds."""
 
-    hold_s: float = 0.15
-    latch_s: float = 0.5
+    hold_s: PositiveFloat = 0.15
+    latch_s: PositiveFloat = 0.5
 
     def check(self, situation: Situation) -> Verdict:
         """See Watch."""

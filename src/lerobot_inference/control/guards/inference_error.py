@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveInt
+
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
 
 
 class InferenceError(Settings):
     """Latch after this many failed predictions in a row."""
 
-    in_a_row: int = 3
+    in_a_row: PositiveInt = 3
 
     def check(self, situation: Situation) -> Verdict:
         """See Watch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import PositiveFloat
 
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
 from lerobot_inference.types import FloatArray
@@ -14,7 +15,7 @@ class JointAcceleration(Settings):
     The change is scaled as a whole vector, so the arm bends towards the asked direction.
     """
 
-    limit: float = 2.5
+    limit: PositiveFloat = 2.5
 
     def check(self, target: FloatArray, situation: Situation) -> Verdict:
         """See Limit."""

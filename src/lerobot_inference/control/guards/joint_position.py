@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import NonNegativeFloat
 
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
 from lerobot_inference.types import FloatArray
@@ -15,7 +16,7 @@ class JointPosition(Settings):
     """
 
     limits: tuple[tuple[float, float], ...]
-    margin: float = 0.1
+    margin: NonNegativeFloat = 0.1
 
     def check(self, target: FloatArray, situation: Situation) -> Verdict:
         """See Limit."""

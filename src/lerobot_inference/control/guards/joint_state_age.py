@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveFloat
+
 from lerobot_inference.control.guards.base import Settings, Situation, Verdict, aged
 
 
 class JointStateAge(Settings):
     """Hold, then latch, while the newest joint state is too old. Seconds."""
 
-    hold_s: float = 0.1
-    latch_s: float = 0.2
+    hold_s: PositiveFloat = 0.1
+    latch_s: PositiveFloat = 0.2
 
     def check(self, situation: Situation) -> Verdict:
         """See Watch."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
+from pydantic import Field, PositiveFloat
 
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict, scaled
 from lerobot_inference.types import FloatArray
@@ -15,9 +18,9 @@ class JointVelocity(Settings):
     the largest joint step of a tick.
     """
 
-    limits: tuple[float, ...]
-    fraction: float = 0.25
-    reject_times: float = 2.0
+    limits: tuple[PositiveFloat, ...]
+    fraction: Annotated[PositiveFloat, Field(le=1)] = 0.25
+    reject_times: PositiveFloat = 2.0
 
     def check(self, target: FloatArray, situation: Situation) -> Verdict:
         """See Limit."""

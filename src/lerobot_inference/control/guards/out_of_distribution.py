@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import PositiveFloat
 
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
 from lerobot_inference.types import BoolArray
@@ -14,7 +15,7 @@ class OutOfDistribution(Settings):
     mean, std: (J,) radians, in the robot's own joint angles; empty where the policy says nothing of them.
     """
 
-    sigmas: float = 6.0
+    sigmas: PositiveFloat = 6.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 

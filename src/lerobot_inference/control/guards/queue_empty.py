@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveFloat
+
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
 
 
 class QueueEmpty(Settings):
     """Hold while no action is due, latch when that lasts. Seconds."""
 
-    latch_s: float = 0.2
+    latch_s: PositiveFloat = 0.2
 
     def check(self, situation: Situation) -> Verdict:
         """See Watch."""

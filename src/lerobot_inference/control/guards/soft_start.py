@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import NonNegativeFloat
+
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Situation, Verdict, scaled
 from lerobot_inference.types import FloatArray
 
@@ -9,7 +11,7 @@ from lerobot_inference.types import FloatArray
 class SoftStart(Settings):
     """Ramp the step of a tick up over the first `ramp_s` seconds."""
 
-    ramp_s: float = 2.0
+    ramp_s: NonNegativeFloat = 2.0
 
     def check(self, target: FloatArray, situation: Situation) -> Verdict:
         """See Limit."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveFloat
+
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
 
 
 class TimeCap(Settings):
     """Stop in a controlled way when control has been on for `seconds`; a person enables it again."""
 
-    seconds: float = 60.0
+    seconds: PositiveFloat = 60.0
 
     def check(self, situation: Situation) -> Verdict:
         """See Watch."""

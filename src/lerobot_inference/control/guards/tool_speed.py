@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import NonNegativeFloat, PositiveFloat
 
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Situation, Verdict, scaled
 from lerobot_inference.control.kinematics import base_to_tool, link_positions
@@ -17,8 +18,8 @@ class ToolSpeed(Settings):
     0.25 m/s is what ISO 10218-1 calls reduced speed. tool_length: metres, flange to tip.
     """
 
-    limit: float = 0.25
-    tool_length: float = 0.0
+    limit: PositiveFloat = 0.25
+    tool_length: NonNegativeFloat = 0.0
 
     def check(self, target: FloatArray, situation: Situation) -> Verdict:
         """See Limit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import PrivateAttr
+from pydantic import PositiveFloat, PrivateAttr
 
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
 
@@ -15,8 +15,8 @@ class TrackingError(Settings):
     last command stays a reference that is at most `limit` from the arm.
     """
 
-    limit: float = 0.2
-    latch_s: float = 0.5
+    limit: PositiveFloat = 0.2
+    latch_s: PositiveFloat = 0.5
     _since_s: float | None = PrivateAttr(default=None)
 
     def check(self, situation: Situation) -> Verdict:

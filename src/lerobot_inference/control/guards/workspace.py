@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import NonNegativeFloat
+
 from lerobot_inference.control.guards.base import ACCEPT, Settings, Severity, Situation, Verdict
 from lerobot_inference.control.kinematics import base_to_tool, link_positions
 from lerobot_inference.types import FloatArray
@@ -17,7 +19,7 @@ class Workspace(Settings):
 
     low: Corner = (-1.3, -1.3, 0.0)
     high: Corner = (1.3, 1.3, 1.5)
-    tool_length: float = 0.0
+    tool_length: NonNegativeFloat = 0.0
 
     def check(self, target: FloatArray, situation: Situation) -> Verdict:
         """See Limit."""
