@@ -173,7 +173,7 @@ def test_a_nan_is_an_error_that_names_the_array_and_nothing_is_drawn(tmp_path: P
     assert not (tmp_path / "plots").exists()
 
 
-@pytest.mark.parametrize("array", ["predicted", "states", "inference_times", "timestamps"])
+@pytest.mark.parametrize("array", ["predicted", "states", "inference_times", "timestamps", "frames"])
 def test_predictions_of_another_length_are_refused(tmp_path: Path, array: str) -> None:
     write_results(tmp_path, lengths=(20,))
     path = predictions_path(tmp_path, 0)
@@ -243,6 +243,19 @@ def test_very_many_network_calls_are_counted_in_words_not_dots(tmp_path: Path, n
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert f"the network is called {said} (not marked)" in labels
     assert all(len(ax.lines) == 2 for ax in figure.axes)
+
+
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    """Matplotlib sets what stands between two dollars as one, and fails where it isn't."""
+    results = write_results(tmp_path, joint_names=["$\\frac$", "arm$1$"], lengths=(40,), policy="/data/$USER$")
+    episode = results.per_episode[0]
+    view = EpisodeView(results, episode, load_predictions(tmp_path, results, episode))
+    run = RunView(results, [view.data])
+    with styled():
+        for figure in [draw(view) for draw in EPISODE_PLOTS.values()] + [
+            draw(run) for draw in run_plots(results).values()
+        ]:
+            assert not any(text.get_parse_math() for text in drawn(figure).findobj(Text))
 
 
 @pytest.mark.parametrize(

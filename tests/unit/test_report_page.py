@@ -242,6 +242,17 @@ def test_failed_episodes_are_listed_with_what_went_wrong(tmp_path: Path) -> None
     assert "Episode 9: unreadable: file-000.mp4: frame 3 can't be decoded" in said
 
 
+def test_a_scored_episode_that_failed_under_a_perturbation_is_listed_too(tmp_path: Path) -> None:
+    failure = Failure(episode=1, kind="EngineError", message="under jpeg:50: the policy has collapsed")
+    said = Outline(render(tmp_path, lengths=(12, 12), failed=[failure])).said()
+    assert "1 failed" in said
+    assert "Episode 1: EngineError: under jpeg:50: the policy has collapsed" in said
+
+
+def test_with_a_single_episode_no_table_speaks_of_intervals(tmp_path: Path) -> None:
+    assert "In brackets" not in Outline(render(tmp_path, lengths=(12,))).said()
+
+
 def test_the_page_says_which_episodes_it_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explorer, "MOST_EPISODES", 3)
     outline = Outline(render(tmp_path, lengths=(8,) * 12))

@@ -68,6 +68,7 @@ def load_predictions(folder: Path, results: EvalResults, episode: EpisodeResult)
         "states": (steps, *data.states.shape[1:2]),
         "inference_times": (steps,),
         "timestamps": (steps,),
+        "frames": (steps,),
         "chunk_starts": data.chunk_starts.shape[:1],
         "horizon_mae": data.horizon_mae.shape[:1],
         "safety": (steps,) if len(data.safety) else (0,),

@@ -31,6 +31,7 @@ BASELINES = {
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
+    "text.parse_math": False,  # names are names, whatever dollars are in them
     "axes.titlesize": 8.5,
     "axes.ymargin": 0.09,
     "axes.titlelocation": "left",

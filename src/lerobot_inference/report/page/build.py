@@ -123,7 +123,7 @@ def render_page(
         "robustness": tables.robustness(results),
         "episodes": tables.episodes(results, explorer.episodes),
         "worst": tables.worst(results, explorer.episodes),
-        "failures": failures(results, results_folder),
+        "failures": failures(results_folder),
         "pictures": embed_pictures(run_plots, results, list(data.values())),
         "explorer": explorer,
         "left_out": ranges(explorer.left_out),

@@ -9,7 +9,12 @@ from pydantic import ValidationError
 
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults, Failure
+from lerobot_inference.evaluation.safety_summary import STOPPED
+from lerobot_inference.evaluation.summary import WORST_EPISODE
 from lerobot_inference.report.page.table import words
+
+NOT_FAILED = (WORST_EPISODE, STOPPED)
+"""Kinds of lines about episodes that have a score; what stopped them is in the safety replay's figures."""
 
 
 def describe(results: EvalResults) -> list[tuple[str, str]]:
@@ -65,8 +70,8 @@ def missing_figures(results: EvalResults) -> dict[str, list[str]]:
     return figures
 
 
-def failures(results: EvalResults, folder: Path) -> list[tuple[str, str]]:
-    """(where, what went wrong), without the worst scores. Raises ConfigError for a damaged file."""
+def failures(folder: Path) -> list[tuple[str, str]]:
+    """(where, what went wrong), without what was scored. Raises ConfigError for a damaged file."""
     path = folder / FAILURES_FILE
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -76,5 +81,5 @@ def failures(results: EvalResults, folder: Path) -> list[tuple[str, str]]:
     return [
         ("The whole run" if f.episode is None else f"Episode {f.episode}", f"{words(f.kind)}: {f.message}")
         for f in found
-        if f.episode is None or f.episode in results.failed_episodes
+        if f.kind not in NOT_FAILED
     ]

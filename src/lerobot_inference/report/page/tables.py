@@ -22,8 +22,12 @@ def headline(results: EvalResults) -> Table:
         "Figures, all joints and steps pooled",
         ("quantity", "unit", *map(words, results.protocols), "as deployed, to compare with"),
         rows,
-        note=NO_INTERVALS if results.as_deployed.intervals is None else BRACKETS,
+        note=_intervals(results),
     )
+
+
+def _intervals(results: EvalResults) -> str:
+    return NO_INTERVALS if results.as_deployed.intervals is None else BRACKETS
 
 
 def _errors(results: EvalResults, protocols: Sequence[ProtocolResult]) -> list[list[Cell]]:
@@ -209,8 +213,8 @@ def joints(results: EvalResults) -> Table:
             f"{words(deployed.best_baseline)}, MAE (mrad)",
         ),
         rows,
-        note=f"{BRACKETS} Spread: standard deviation of the recorded action in the dataset; n/a for a joint that never "
-        "moves.",
+        note=f"{_intervals(results)} Spread: standard deviation of the recorded action in the dataset; n/a for a joint "
+        "that never moves.",
     )
 
 
@@ -251,7 +255,7 @@ def robustness(results: EvalResults) -> Table | None:
         for name, perturbed in results.robustness.items()
     ]
     headings = ("perturbation", "MAE (mrad)", "RMSE (mrad)", "skill", "MSE over the undisturbed")
-    undisturbed = f"Undisturbed: MAE {MRAD.text(results.aggregate_mae)}. {BRACKETS}"
+    undisturbed = f"Undisturbed: MAE {MRAD.text(results.aggregate_mae)}. {_intervals(results)}"
     return Table("Error with worsened pictures, as deployed", headings, rows, note=undisturbed)
 
 
