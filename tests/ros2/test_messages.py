@@ -31,6 +31,17 @@ def test_an_image_before_the_first_joint_state_moves_nothing(wire: Wire, cell: C
     assert first.positions[0] == pytest.approx(start, abs=0.01), "it begins where the arm is, not at zeros"
 
 
+def test_a_node_that_waits_says_in_its_log_what_for(wire: Wire, cell: CellProcess, node: NodeProcess) -> None:
+    cell.fault("drop_joints")
+    cell.fault("wrong_size")
+    node.start()
+    for said in (
+        "waiting for /joint_states: it is published, and nothing comes",
+        "waiting for /camera/color/image_raw: 48x80, the policy was trained on 96x160",
+    ):
+        wire.wait(lambda said=said: said in (node.folder / "node.log").read_text(), said)
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [

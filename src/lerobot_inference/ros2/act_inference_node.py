@@ -39,6 +39,7 @@ from lerobot_inference.ros2.messages import diagnostics, seconds, trajectory_mes
 from lerobot_inference.ros2.parameters import Parameters
 from lerobot_inference.ros2.policy import LoadedPolicy, load_policy
 from lerobot_inference.ros2.status import Ages, Clockwork, PolicyIdentity, Status, forward_times
+from lerobot_inference.ros2.waiting import WAITING_S, why_waiting
 
 COMMAND_TOPIC = "/lerobot/joint_commands"
 STATUS_TOPIC = "/lerobot/status"
@@ -75,6 +76,8 @@ class InferenceNode:
         self._decision: Decision | None = None
         self._stopped: dict[str, str | None] = {}
         self._refused: dict[str, int] = {}
+        self._heard: set[str] = set()
+        self._waited_for: set[str] = set()
         self._wants_control = parameters.enable_control
         self._refusal = ""
         self._commands = node.create_publisher(
@@ -98,6 +101,7 @@ class InferenceNode:
         node.create_timer(self._settings.period_s, self._tick, clock=clock)
         node.create_timer(1 / parameters.status_hz, self._tell_status, clock=clock)
         node.create_timer(1.0, self._tell_diagnostics, clock=clock)
+        node.create_timer(WAITING_S, self._tell_waiting, clock=clock)
 
     def _tell_origins(self) -> None:
         for guard, origin in self._limits_from.items():
@@ -133,6 +137,7 @@ class InferenceNode:
         return float(self._node.get_clock().now().nanoseconds) / 1e9
 
     def _see_joints(self, message: JointState) -> None:
+        self._heard.add(self._parameters.joint_states_topic)
         self._journal.see_joints(message.name, message.position, seconds(message.header.stamp), self._now_s())
 
     def _see_image(self, message: Image) -> None:
@@ -275,6 +280,22 @@ class InferenceNode:
 
     def _tell_status(self) -> None:
         self._statuses.publish(String(data=self.status().model_dump_json()))
+
+    def _tell_waiting(self) -> None:
+        """In the log, where a person looks first: why there is no joint state or image, each reason once."""
+        senses, parameters = self._journal.controller.senses, self._parameters
+        refused = dict(senses.dropped) | self._refused
+        for topic, seen, what in (
+            (parameters.joint_states_topic, senses.joints, "joint state: "),
+            (parameters.camera_topic, senses.image, "image: "),
+        ):
+            if seen is None:
+                dropped = [reason.removeprefix(what) for reason in refused if reason.startswith(what)]
+                publishers = self._node.count_publishers(topic)
+                why = why_waiting(topic, publishers, heard=topic in self._heard, dropped=dropped)
+                if why not in self._waited_for:
+                    self._waited_for.add(why)
+                    self._node.get_logger().warning(why)
 
     def _tell_diagnostics(self) -> None:
         stamp = self._node.get_clock().now().to_msg()
