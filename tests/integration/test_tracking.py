@@ -5,6 +5,8 @@ import socket
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from PIL import Image
 from results_factory import write_results
 from typer.testing import CliRunner, Result
@@ -196,6 +198,22 @@ def test_a_server_that_is_not_there_is_a_service_error_without_the_password(monk
     assert "hunter2" not in caught.value.message
     assert caught.value.hint is not None
     assert "still on disk" in caught.value.hint
+
+
+@pytest.mark.parametrize("password", ["hunter2", "hunt/er2", "hunter2/", "hu:nt/er2"])
+def test_no_password_of_a_database_is_shown(password: str) -> None:
+    """SQLAlchemy takes a password with a slash as it is, which an address of the web would not."""
+    address = f"mysql+pymysql://robot:{password}@127.0.0.1:3306/mlflow"
+    store = Store(MlflowClient("sqlite://"), address, None)
+    assert store.shown_uri == "mysql+pymysql://127.0.0.1:3306/mlflow"
+    with pytest.raises(ServiceError) as caught, store.errors():
+        raise MlflowException(f"can't open {address}: refused")
+    assert "er2" not in caught.value.message
+
+
+def test_an_address_without_a_password_is_shown_as_it_is() -> None:
+    for address in ("http://127.0.0.1:5000/a@b", "sqlite:////home/robot@lab/mlruns/mlflow.db", "file:///runs"):
+        assert Store(MlflowClient("sqlite://"), address, None).shown_uri == address
 
 
 def test_a_parameter_longer_than_a_store_takes_is_cut_with_an_ellipsis(store: Store) -> None:

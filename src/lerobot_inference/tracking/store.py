@@ -180,7 +180,8 @@ def _unrepeated() -> Iterator[None]:
 
 
 def _without_credentials(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    """The text without user and password of the addresses in it; a database's password may hold a slash."""
+    return re.sub(r"(?<!http:)(?<!https:)//[^/:@\s]*:\S*@|//[^/\s]*@", "//", text)
 
 
 def _quieten() -> None:
