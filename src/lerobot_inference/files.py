@@ -88,6 +88,15 @@ def replace_folder(new: Path, path: Path) -> None:
     new.replace(path)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Every file below `folder`, in order; also where a folder is a link to another disk."""
+    found: list[Path] = []
+    for parent, folders, names in folder.walk(follow_symlinks=True):
+        folders[:] = [name for name in folders if not parent.resolve().is_relative_to((parent / name).resolve())]
+        found += [parent / name for name in names if (parent / name).is_file()]
+    return sorted(found)
+
+
 def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with path.open("rb") as file:

@@ -9,6 +9,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from lerobot_inference.errors import UsageError
@@ -43,6 +45,14 @@ class Plugin:
     def __str__(self) -> str:
         version = f" {self.point.dist.version}" if self.point.dist else ""
         return f"{self.distribution}{version}"
+
+    @property
+    def code(self) -> list[Path]:
+        """Where its module, or the package around it, lies. Nothing is imported."""
+        found = find_spec(self.point.module.partition(".")[0])
+        if found is None or found.origin is None:
+            return []
+        return [Path(place) for place in found.submodule_search_locations or [found.origin]]
 
     def load(self) -> Any:  # noqa: ANN401 - whoever asks checks it
         """Import it. Raises UsageError, naming the distribution, whatever goes wrong in there."""

@@ -78,6 +78,14 @@ def test_a_folder_that_holds_something_else_is_not_replaced(
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.tex"]
 
 
+def test_a_local_dataset_whose_videos_are_on_another_disk_is_copied_whole(dataset_folder: Path, tmp_path: Path) -> None:
+    linked = Path(shutil.copytree(dataset_folder, tmp_path / "cell"))
+    (linked / "videos").rename(tmp_path / "disk")
+    (linked / "videos").symlink_to(tmp_path / "disk")
+    manifest = fetch(Folder(linked), Kind.DATASET, tmp_path / "copy")
+    assert manifest.files == fetch(Folder(dataset_folder), Kind.DATASET, tmp_path / "plain").files
+
+
 def test_policy_and_dataset_arrive_pinned_verified_and_usable(hub: Hub, tmp_path: Path) -> None:
     policy, dataset = tmp_path / "policy", tmp_path / "dataset"
     result = run(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from plugin_kit import install
 from typer.testing import CliRunner
 
 from lerobot_inference.cli.pipeline import app
-from lerobot_inference.jobs.cache import CACHE_FOLDER, ENTRY_FILE, KEPT
+from lerobot_inference.jobs.cache import CACHE_FOLDER, ENTRY_FILE, KEPT, content
 from lerobot_inference.jobs.local import run_pipeline
 from lerobot_inference.jobs.pipeline import Pipeline
 from lerobot_inference.jobs.record import RUN_FILE, RunRecord, State
@@ -127,6 +129,7 @@ def test_it_is_reused_in_the_folder_of_the_earlier_run_too_and_when_that_is_gone
         ("score.yaml", "type: uri_folder", "type: uri_folder ", "component changed"),
         ("rules.txt", "good", "bad", "input rules changed"),
         ("source/deep/figures.txt", "3", "4", "input folder changed"),
+        ("replicate.py", 'print("copied")', 'print("copied again")', "component changed"),
         ("pipeline.yaml", "exit_code: 0", "exit_code: 00", None),
         ("pipeline.yaml", "MOOD: fine", "MOOD: bad", "environment changed"),
         ("fetch.yaml", "name: fetch", "name: fetch ", None),
@@ -139,6 +142,38 @@ def test_it_runs_again_when_something_it_depends_on_has_changed(
     change(Path(file), old, new)
     expected = (State.SUCCEEDED, reason) if reason else (State.CACHED, "same inputs as first")
     assert said(run(pipeline_file, "second"))[1] == expected
+
+
+def test_what_lies_behind_a_link_to_another_disk_is_an_input_too(pipeline_file: Path) -> None:
+    change(pipeline_file, '"${{parent.jobs.fetch.outputs.folder}}"', "{type: uri_folder, path: source}")
+    Path("source/deep").rename("disk")
+    Path("source/deep").symlink_to(Path("disk").resolve())
+    run(pipeline_file, "first")
+    assert said(run(pipeline_file, "second"))[1] == (State.CACHED, "same inputs as first")
+    change(Path("disk/figures.txt"), "3", "4")
+    assert said(run(pipeline_file, "third"))[1] == (State.SUCCEEDED, "input folder changed")
+
+
+def test_a_folder_that_links_to_itself_is_looked_at_once(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "figures.txt").touch()
+    for name in ("a", "b"):
+        (tmp_path / "inner" / name).symlink_to(tmp_path)
+    assert list(content(tmp_path)) == ["inner/figures.txt"]
+
+
+def test_the_code_of_an_installed_plugin_decides_too_what_a_step_writes(
+    pipeline_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where somebody works on a guard that is installed with `pip install --editable`."""
+    install(tmp_path / "site", "beads", {"lerobot_inference.engines": {"beads": "beads:load"}}, {"beads": "load = 1"})
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
+    call = [sys.executable, "-m", "lerobot_inference", "pipeline", "run", str(pipeline_file), "--output"]
+    for name, source in (("first", "load = 1"), ("second", "load = 1"), ("third", "load = 2")):
+        (tmp_path / "site" / "beads.py").write_text(source)
+        subprocess.run([*call, f"runs/{name}"], check=True)
+    runs = [RunRecord.model_validate_json(Path("runs", name, RUN_FILE).read_text()) for name in ("second", "third")]
+    assert [said(record)[1][1] for record in runs] == ["same inputs as first", "program changed"]
 
 
 def test_a_file_of_another_name_is_another_input(pipeline_file: Path) -> None:

@@ -222,6 +222,12 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         Pipeline.read(tmp_path / "absent.yaml")
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that even root can't read")
+def test_a_file_that_cant_be_read_is_an_error_too() -> None:
+    with pytest.raises(ConfigError, match="/proc/self/mem: Input/output error"):
+        Pipeline.read(Path("/proc/self/mem"))
+
+
 def test_an_optional_part_stands_only_when_its_input_has_a_value(tmp_path: Path) -> None:
     component, outputs = read(tmp_path, COMPONENT), {"folder": Path("/out")}
     without = component.argv({"text": "a", "count": 1}, outputs)

@@ -21,7 +21,7 @@ from lerobot_inference.dataset.metadata import (
     read_statistics,
 )
 from lerobot_inference.errors import DatasetError, require
-from lerobot_inference.files import sha256_file
+from lerobot_inference.files import files_below, sha256_file
 from lerobot_inference.types import ACTION, STATE, ImageShape
 
 
@@ -117,10 +117,8 @@ class Dataset:
     def file_hashes(self) -> dict[str, str]:
         """Path within the dataset -> hex sha256, for every file of meta, data and videos."""
         parts = (self.root / part for part in ("meta", "data", "videos"))
-        # Also where a camera's folder is a link to another disk, which rglob leaves out.
-        folders = (found for part in parts for found in part.walk(follow_symlinks=True))
-        files = sorted(folder / name for folder, _, names in folders for name in names)
-        return {path.relative_to(self.root).as_posix(): sha256_file(path) for path in files if path.is_file()}
+        files = (path for part in parts for path in files_below(part))
+        return {path.relative_to(self.root).as_posix(): sha256_file(path) for path in files}
 
 
 def _dimension(root: Path, info: Info, name: str) -> int:

@@ -21,9 +21,10 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from lerobot_inference.files import atomic_folder, sha256_file
+from lerobot_inference.files import atomic_folder, files_below, sha256_file
 from lerobot_inference.jobs.pipeline import Step
 from lerobot_inference.jobs.record import StepRecord
+from lerobot_inference.jobs.template import words
 from lerobot_inference.records import Record, save_record
 
 CACHE_FOLDER = Path("runs") / ".cache"
@@ -73,6 +74,8 @@ class Cache:
         """What decides this step's outputs."""
         component = step.component
         files = {component.path.name: sha256_file(component.path)}
+        scripts = (Path(word) for word in words(component.command, optional_parts=False))
+        files |= {str(script): sha256_file(script) for script in scripts if script.is_file()}
         if component.entry_script:
             files |= content(component.entry_script.parent)
         inputs = {
@@ -142,7 +145,7 @@ def content(path: Path) -> dict[str, str]:
     """
     if path.is_file():
         return {path.name: sha256_file(path)}
-    found = sorted(each for each in path.rglob("*") if each.is_file() and each.parent.name != "__pycache__")
+    found = (each for each in files_below(path) if each.parent.name != "__pycache__")
     return {each.relative_to(path).as_posix(): sha256_file(each) for each in found}
 
 

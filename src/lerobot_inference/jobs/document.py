@@ -66,15 +66,17 @@ class Document:
 
         Raises DocumentError when it is missing, isn't YAML, or isn't a mapping.
         """
-        if text is None and not path.is_file():
-            hint = "check the path; it is relative to the file that names it"
-            raise DocumentError([Problem(file=str(path), message="no such file", hint=hint)])
+        hint = "check the path; it is relative to the file that names it"
         try:
+            if text is None and not path.is_file():
+                raise DocumentError([Problem(file=str(path), message="no such file", hint=hint)])
             text = path.read_text(encoding="utf-8") if text is None else text
             loader = yaml.SafeLoader(text)
             root: Any = loader.get_single_node()
             repeated = list(_repeated_keys(root, set())) if root else []
             data = loader.construct_document(root) if root else None
+        except OSError as error:  # such as a name that is too long to be one
+            raise DocumentError([Problem(file=str(path), message=str(error.strerror), hint=hint)]) from error
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             said = f"not valid YAML: {getattr(error, 'problem', None) or error}"

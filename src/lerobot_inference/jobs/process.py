@@ -19,6 +19,7 @@ import lerobot_inference
 from lerobot_inference.jobs.cache import content, digest
 from lerobot_inference.jobs.pipeline import Step
 from lerobot_inference.jobs.record import StepRecord
+from lerobot_inference.plugins import installed
 
 # Steps run the same interpreter and installation as this, whatever PATH and the Python files in this folder say.
 PROGRAMS = {"lerobot-inference": [sys.executable, "-P", "-m", "lerobot_inference"], "python": [sys.executable]}
@@ -32,7 +33,7 @@ class Processes:
     """A Runner whose steps share this machine, this user and the network."""
 
     def program(self, step: Step) -> str:
-        """A digest of Python, this package's files and every installed package's version."""
+        """A digest of Python, the files of this package and of its plugins, and every installed package's version."""
         del step  # all steps run the same
         return _installation()
 
@@ -102,4 +103,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 @cache
 def _installation() -> str:
     versions = sorted(f"{found.name}=={found.version}" for found in distributions())
-    return digest([platform.python_version(), versions, content(PACKAGE)])
+    # A plugin that somebody works on changes without a version.
+    code = [PACKAGE, *(path for plugin in installed() for path in plugin.code)]
+    return digest([platform.python_version(), versions, [content(path) for path in code]])

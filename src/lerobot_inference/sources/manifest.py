@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lerobot_inference.errors import InputError
-from lerobot_inference.files import sha256_file
+from lerobot_inference.files import files_below, sha256_file
 
 MANIFEST_FILE = "download.json"
 """The file of a fetched folder that says where it is from."""
@@ -57,5 +57,5 @@ def read_origin(folder: Path) -> tuple[str, str | None]:
 
 def list_files(folder: Path) -> list[Path]:
     """Every file below `folder`, relative to it, in order; the manifest and hidden folders left out."""
-    found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    found = (path.relative_to(folder) for path in files_below(folder))
     return [path for path in found if path.name != MANIFEST_FILE and not path.parts[0].startswith(".")]
