@@ -81,6 +81,17 @@ def test_workers_give_what_one_process_gives_bit_for_bit_and_in_the_same_order(
         assert np.array_equal(one.horizon_mae, other.horizon_mae)
 
 
+def test_wall_times_that_were_taken_side_by_side_are_said_to_be_whoever_resumes(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """Else the gate would take the times of a loaded machine for those of an idle one."""
+    dataset = write_dataset(tmp_path / "cell", episodes=[12] * 3, files="one_per_episode")
+    sorted((dataset / "videos").rglob("*.mp4"))[2].write_bytes(b"not a video")
+    evaluate(checkpoint, dataset, tmp_path / "results", workers=2)
+    resumed = evaluate(checkpoint, dataset, tmp_path / "results", workers=1, resume=True)
+    assert resumed.provenance.workers == 2
+
+
 def test_a_bundle_is_evaluated_like_the_checkpoint_it_was_made_from(
     checkpoint: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:

@@ -21,7 +21,8 @@ from lerobot_inference.evaluation.safety_replay import SafetyScore
 class EpisodeScore:
     """One episode's sums. every_frame: None where that was not asked for. times: of its as-deployed run.
 
-    safety: None where the commands can't be replayed, and for a run under a perturbation.
+    safety: None where the commands can't be replayed, and for a run under a perturbation. workers: processes that
+    shared the machine meanwhile.
     """
 
     episode: int
@@ -29,6 +30,7 @@ class EpisodeScore:
     every_frame: ProtocolScore | None
     times: Stopwatch
     safety: SafetyScore | None = None
+    workers: int = 1
 
     def save(self, path: Path) -> None:
         """Write one .npz, atomically: a number or array is named by its way through the fields. Raises StorageError."""

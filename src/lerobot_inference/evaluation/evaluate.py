@@ -76,6 +76,9 @@ def run(
     if not scores:
         save_failures(stages.failures, output)
         raise _nothing_scored(stages.failures, output)
+    # Also of the processes whose scores were kept: their wall times are among the figures.
+    workers = max(provenance.workers, *(score.workers for score in scores))
+    provenance = provenance.model_copy(update={"workers": workers})
     robustness, reasons = _robustness(evaluation, stages, scores)
     safety_replay, why_not = pool_safety(scores, GuardedArm.of(evaluation.policy, evaluation.dataset, plan))
     results = summarise(

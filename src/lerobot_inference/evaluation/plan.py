@@ -96,9 +96,13 @@ class PlanRecord(Record):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation: this policy on this dataset by this plan, its results into the folder `output`."""
+    """One evaluation: this policy on this dataset by this plan, its results into the folder `output`.
+
+    workers: processes that do it side by side.
+    """
 
     policy: Policy
     dataset: Dataset
     plan: EvaluationPlan
     output: Path
+    workers: int = 1

@@ -249,7 +249,8 @@ class Provenance(Record):
     """Everything needed to know what was measured, and to measure it again.
 
     threads: CPU threads of one forward pass; null where that was not recorded. workers: processes that evaluated
-    side by side, each with an engine of its own: above 1, wall times are those of a machine that they share.
+    side by side, each with an engine of its own, at most (--resume may change it): above 1, wall times are those of a
+    machine that they share.
     seed: of the resampling behind the intervals, and of what --perturb leaves to chance.
     """
 

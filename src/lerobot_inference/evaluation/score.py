@@ -32,7 +32,7 @@ def score_episode(evaluation: Evaluation, engine: Engine, index: int) -> tuple[E
         every = replay_every_frame(episode, steps[:: plan.stride], engine, recorded, plan.batch_size)
     arm = GuardedArm.of(evaluation.policy, dataset, plan)
     safety, answers = (None, None) if isinstance(arm, str) else arm.replay(deployed, recorded.states[0])
-    score = EpisodeScore(index, score_deployed(recorded, deployed), every, times, safety)
+    score = EpisodeScore(index, score_deployed(recorded, deployed), every, times, safety, evaluation.workers)
     horizon = every.means["horizon_error"].reached if every else None
     return score, EpisodePredictions.of(episode, steps, deployed, horizon, answers)
 

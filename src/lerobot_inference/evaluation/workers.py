@@ -59,7 +59,7 @@ def engines(
         engine = choice.load(evaluation.policy)
         yield EngineSetup.warm_up(engine), in_this_process(evaluation, engine)
     else:
-        with _pool(workers, evaluation, choice) as pool:
+        with _pool(workers, replace(evaluation, workers=workers), choice) as pool:
             setup = pool.submit(_set_up).result()
             yield replace(setup, workers=workers), partial(pool.map, _perform)
 
