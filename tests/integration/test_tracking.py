@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import shutil
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -198,6 +200,33 @@ def test_a_server_that_is_not_there_is_a_service_error_without_the_password(monk
     assert "hunter2" not in caught.value.message
     assert caught.value.hint is not None
     assert "still on disk" in caught.value.hint
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_lets_nobody_in_is_told_in_one_line_with_what_to_set(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        """As a proxy before the server does: with a page that repeats what it was sent."""
+
+        def do_GET(self) -> None:
+            page = f"<html>Not you: {self.headers['Authorization']}</html>".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "hunter2")
+        with pytest.raises(ServiceError) as caught, open_run(connect(), "closed", "run"):
+            pass
+        server.shutdown()
+    assert f"error code {status}" in caught.value.message
+    assert "hunter2" not in caught.value.message
+    assert "<html>" not in caught.value.message
+    assert "MLFLOW_TRACKING_TOKEN" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("password", ["hunter2", "hunt/er2", "hunter2/", "hu:nt/er2"])

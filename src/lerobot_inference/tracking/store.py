@@ -36,6 +36,8 @@ RETRIES = "2"
 TIMEOUT_VARIABLE = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 JOB_TIMEOUT = "600"
 """Seconds for one request in a job; MLflow's default is 120."""
+LOGIN_VARIABLES = ("MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+REFUSALS = (401, 403)
 CREATIONS = 3
 """Times that something is asked to be made, before it is an error."""
 PAUSE_S = 1.0
@@ -69,11 +71,20 @@ class Store:
         except Exception as error:
             if not _is_of_a_service(error):
                 raise
-            reason = _without_credentials(str(error).partition("\n")[0])
+            said = str(error).partition("\n")[0].partition(" Response body:")[0]  # a page, which may hold what we sent
             raise ServiceError(
-                f"MLflow at {self.shown_uri}: {reason}",
-                hint=f"results and plots are still on disk: start the server or set {URI_VARIABLE}, then run again",
+                f"MLflow at {self.shown_uri}: {_without_credentials(said)}",
+                hint=f"results and plots are still on disk: {self._cure(error)}, then run again",
             ) from error
+
+    def _cure(self, error: Exception) -> str:
+        """What a person may do about it."""
+        status = getattr(error, "get_http_status_code", lambda: None)()
+        if status not in REFUSALS:
+            return f"start the server or set {URI_VARIABLE}"
+        if self.is_azure:
+            return "run `az login` as somebody with the role AzureML Data Scientist on the workspace"
+        return f"set {' or '.join(LOGIN_VARIABLES)} to a login that may do this"
 
     def make_once[T](self, find: Callable[[], T | None], make: Callable[[], T]) -> T:
         """What `find` finds, else what `make` makes, and never two of them.
