@@ -184,3 +184,13 @@ def test_a_fenced_block_without_a_language_is_no_command() -> None:
         opened = re.findall(r"^```(\S*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[::2]
         assert set(opened) <= {"bash", "yaml", "python", "json"}, page
         assert opened.count("bash") == len(fenced(page)), page
+
+
+def test_a_workflow_that_was_rendered_is_submitted_by_osmos_own_program() -> None:
+    """`lerobot-inference osmo submit` takes the pipeline that it is rendered from."""
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    rendered = [(name, text) for text in texts for name in re.findall(r"osmo render [^`]*?--output (\S+)", text)]
+    assert len(rendered) >= 2
+    for name, text in rendered:
+        assert f"lerobot-inference osmo submit {name}" not in text
+        assert f"\nosmo workflow submit {name}" in text
