@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -120,6 +120,10 @@ class Wire:
         try:
             assert client.wait_for_service(timeout_sec=PATIENCE_S), f"{service} is not there"
             future = client.call_async(request)
+            with suppress(AssertionError):
+                self.wait(future.done, service, 10.0)
+            if not future.done():  # an answer to a client that the node has not seen yet is lost, on a busy machine
+                future = client.call_async(request)
             self.wait(future.done, service)
             return future.result()
         finally:

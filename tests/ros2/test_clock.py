@@ -1,13 +1,16 @@
-"""The clock of the node's machine is set back by an hour while the arm moves."""
+"""The node's clock goes back while the arm moves: its machine's, or that of a simulation which begins anew."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
+from rclpy.time import Time
 from ros_kit import NodeProcess, Wire
+from rosgraph_msgs.msg import Clock
 
 SOURCE = r"""
 #define _GNU_SOURCE
@@ -46,3 +49,28 @@ def test_a_clock_that_is_set_back_latches_at_the_next_tick(
     assert "clock: it went back by 3599." in wire.wait_for_state("latched")["reason"]
     assert wire.commands[-1].is_hold
     assert wire.listen(0.5) == []
+
+
+@pytest.mark.usefixtures("cell")
+def test_a_simulation_that_begins_anew_latches_and_the_node_goes_by_its_time_from_then_on(
+    wire: Wire, node: NodeProcess
+) -> None:
+    back_s = [0.0]
+
+    def tell() -> None:
+        message = Clock()
+        message.clock = Time(nanoseconds=int((time.time() - back_s[0]) * 1e9)).to_msg()
+        clock.publish(message)
+
+    clock = wire.node.create_publisher(Clock, "/clock", 10)
+    timer = wire.node.create_timer(0.005, tell)
+    try:
+        node.start(use_sim_time=True).arm()
+        back_s[0] = 5.0
+        assert "clock: it went back by 4.9" in wire.wait_for_state("latched")["reason"]
+        assert wire.commands[-1].is_hold
+        wire.wait(lambda: node.call("reset_fault").success, "reset")
+        node.arm()
+    finally:
+        wire.node.destroy_timer(timer)
+        wire.node.destroy_publisher(clock)

@@ -72,7 +72,7 @@ def test_the_tutorial_s_dry_run_moves_nothing_and_its_log_decides_the_same_again
     assert node.wait(30) == 0, said.read_text()
     distances = {
         line.split("  ")[-1].strip() for line in watched.read_text().splitlines() if line.startswith("dry_run")
-    }
+    } - {"no cell"}
     assert len(distances) == 1
     replayed = subprocess.run(shown("replay"), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert replayed.stdout.endswith(" decisions, all as logged\n"), replayed.stderr
