@@ -21,11 +21,11 @@ from lerobot_writer import write_dataset
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.errors import ConfigError, EvaluationError
+from lerobot_inference.errors import ConfigError, EvaluationError, StorageError
 from lerobot_inference.evaluation.evaluate import evaluate
 from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.evaluation.results import EvalResults
-from lerobot_inference.evaluation.results_folder import load_results
+from lerobot_inference.evaluation.results_folder import claimed, load_results
 from lerobot_inference.types import FloatArray, UInt8Array
 
 PERTURB = "jpeg:50,delay:2"
@@ -182,6 +182,17 @@ def test_figures_that_are_missing_or_damaged_are_summed_up_again_from_the_scores
         assert asked == 0
         assert figures(again) == figures(results)
         assert load_results(tmp_path) == again
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_that_another_process_evaluates_into_is_left_alone(run: Run, tmp_path: Path, resume: bool) -> None:
+    """Two at once would clear each other's scores, and leave the figures of one beside the predictions of the other."""
+    run(tmp_path / "results")
+    before = contents(tmp_path / "results")
+    with claimed(tmp_path / "results"), pytest.raises(StorageError, match="another process is evaluating into it"):
+        run(tmp_path / "results", resume=resume)
+    assert contents(tmp_path / "results") == before
+    run(tmp_path / "results", resume=resume)
 
 
 def test_resuming_where_nothing_is_begins(run: Run, tmp_path: Path) -> None:

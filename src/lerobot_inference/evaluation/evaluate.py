@@ -15,7 +15,13 @@ from lerobot_inference.evaluation.metrics import Spread
 from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
 from lerobot_inference.evaluation.provenance import EngineSetup, describe_provenance
 from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults, Failure, PerturbedResult, Provenance
-from lerobot_inference.evaluation.results_folder import clear_figures, load_results, save_failures, save_results
+from lerobot_inference.evaluation.results_folder import (
+    claimed,
+    clear_figures,
+    load_results,
+    save_failures,
+    save_results,
+)
 from lerobot_inference.evaluation.resume import begin, finished_tasks, was_begun
 from lerobot_inference.evaluation.robustness import compare_perturbed
 from lerobot_inference.evaluation.safety_replay import GuardedArm
@@ -42,7 +48,7 @@ def evaluate(
     `partial`. resume: go on with what an interrupted run of the same evaluation left in `output`; episodes that
     failed are tried again. Scores are kept in `output` for good, so that any evaluation can be resumed.
     Raises EvaluationError when no episode could be scored (the failures are on disk), ConfigError when `output` is
-    of another evaluation than the one to be resumed, StorageError.
+    of another evaluation than the one to be resumed, StorageError, also when another process evaluates into `output`.
     """
     evaluation = Evaluation(policy, dataset, plan, output)
     setup = EngineSetup.warm_up(engine)
@@ -61,6 +67,19 @@ def run(
     resume: bool = False,
 ) -> EvalResults:
     """Have all that is not yet finished performed, and write the results. Raises as `evaluate` does."""
+    with claimed(evaluation.output):
+        return _run(evaluation, provenance, cold_forward_s, perform, progress, resume=resume)
+
+
+def _run(
+    evaluation: Evaluation,
+    provenance: Provenance,
+    cold_forward_s: float,
+    perform: Perform,
+    progress: Progress,
+    *,
+    resume: bool,
+) -> EvalResults:
     plan, output = evaluation.plan, evaluation.output
     kept: dict[Task, EpisodeScore] = {}
     if resume and was_begun(evaluation, provenance):

@@ -19,6 +19,7 @@ from typing import Literal
 from lerobot_inference.evaluation.plan import Evaluation
 from lerobot_inference.evaluation.provenance import EngineSetup
 from lerobot_inference.evaluation.results import PIECE_FILE, Failure, Provenance
+from lerobot_inference.evaluation.results_folder import claimed
 from lerobot_inference.evaluation.resume import begin, finished_tasks, was_begun
 from lerobot_inference.evaluation.stages import Perform, Stages
 from lerobot_inference.evaluation.task import Outcome, Task
@@ -48,16 +49,9 @@ def evaluate_piece(
     """Score these of the plan's episodes into `evaluation.output`; return what failed, which is kept there too.
 
     resume: go on with what is there of the same piece. Raises ConfigError when that is of another evaluation,
-    StorageError.
+    StorageError, also when another process evaluates into it.
     """
     output = evaluation.output
-    kept = {}
-    if resume and was_begun(evaluation, provenance):
-        kept = finished_tasks(evaluation)
-    else:
-        begin(evaluation, provenance)
-    host = hashlib.sha256(platform.node().encode()).hexdigest()[:12]
-    save_record(PieceRecord(host=host, process=os.getpid(), setup=setup), output / PIECE_FILE)
 
     def perform_and_keep(tasks: Sequence[Task]) -> Iterator[Outcome]:
         for task, outcome in zip(tasks, perform(tasks), strict=True):
@@ -65,11 +59,19 @@ def evaluate_piece(
                 save_record(outcome, _failure_path(task, output))
             yield outcome
 
-    stages = Stages(kept, perform_and_keep, progress)
-    scores = stages.recorded(episodes)
-    for perturbation in evaluation.plan.perturbations:
-        stages.perturbed(perturbation, scores)
-    return stages.failures
+    with claimed(output):
+        kept = {}
+        if resume and was_begun(evaluation, provenance):
+            kept = finished_tasks(evaluation)
+        else:
+            begin(evaluation, provenance)
+        host = hashlib.sha256(platform.node().encode()).hexdigest()[:12]
+        save_record(PieceRecord(host=host, process=os.getpid(), setup=setup), output / PIECE_FILE)
+        stages = Stages(kept, perform_and_keep, progress)
+        scores = stages.recorded(episodes)
+        for perturbation in evaluation.plan.perturbations:
+            stages.perturbed(perturbation, scores)
+        return stages.failures
 
 
 def load_failure(task: Task, piece: Path) -> Failure | None:
