@@ -211,7 +211,7 @@ def speed_of(bench: Bench) -> np.ndarray:
 
 
 FAULTS = st.sampled_from(
-    ["none", "no joints", "no image", "blocked", "nan", "leap", "error", "e-stop", "rival", "reset"]
+    ["none", "no joints", "no image", "blocked", "nan", "leap", "error", "e-stop", "rival", "reset", "back", "leap on"]
 )
 
 
@@ -235,6 +235,7 @@ def test_no_sequence_of_faults_exceeds_a_limit_publishes_a_nan_or_moves_after_a_
     for fault, ticks in faults:
         bench.controller.stopped = "emergency stop" if fault == "e-stop" else None
         bench.controller.publishers = int(fault == "rival")
+        bench.now_s += {"back": -7.0, "leap on": 2.0}.get(fault, 0.0)
         if fault == "reset" and bench.controller.reset_fault(bench.now_s) == "":
             latched_at = None
             bench.arm_now()
