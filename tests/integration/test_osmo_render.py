@@ -240,7 +240,9 @@ def test_a_file_that_can_not_travel_is_refused(
         ({"output_url": "/workspace/outputs"}, "/workspace/outputs is not a URL to put outputs at"),
         ({"azure_credential": None}, "task gate would not know where MLflow is"),
         ({"tracking_uri": "sqlite:///mlflow.db"}, "is not an MLflow that every task reaches"),
-        ({"tracking_uri": "https://me:s3cr3t@mlflow.example.com"}, "MLflow's address holds a password"),
+        ({"tracking_uri": "https://me:s3cr3t@mlflow.example.com"}, "MLflow's address holds a login"),
+        ({"tracking_uri": "https://s3cr3t@mlflow.example.com"}, "MLflow's address holds a login"),
+        ({"output_url": "azure://account/results?sig=s3cr3t"}, "azure://account/results.*holds a signature"),
     ],
 )
 def test_a_target_that_does_not_fit_is_refused(options: dict[str, Any], said: str) -> None:

@@ -175,6 +175,11 @@ def test_a_preview_needs_no_osmo(script: Run) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_a_folder_here_of_the_same_name_does_not_hide_the_repository(script: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty" / POLICY).mkdir(parents=True)
+    assert script("--policy-repo-id", POLICY, "--config-preview").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -77,6 +77,11 @@ class Target:
         if self.output_url and not re.match(r"\w+://.", self.output_url):
             hint = "tasks write where OSMO says; name storage that it can reach, such as azure://account/container/path"
             raise UsageError(f"{self.output_url} is not a URL to put outputs at", hint=hint)
+        if self.output_url and "?" in self.output_url:
+            url = self.output_url.partition("?")[0]
+            raise UsageError(
+                f"{url}?… holds a signature, which everyone could read", hint="OSMO has its own credential"
+            )
         if self.tracking_uri:
             _check_address(self.tracking_uri)
 
@@ -120,8 +125,8 @@ def _check_address(uri: str) -> None:
     """Raise UsageError for an MLflow that tasks can't share, or whose address holds a secret."""
     hint = "keep it in an OSMO credential, under the key tracking_uri"
     address = urlsplit(uri)
-    if address.password:
-        raise UsageError("MLflow's address holds a password, which everyone could read in the workflow", hint=hint)
+    if "@" in address.netloc:
+        raise UsageError("MLflow's address holds a login, which everyone could read in the workflow", hint=hint)
     if address.scheme not in SHARED_SCHEMES:
         schemes = ", ".join(SHARED_SCHEMES)
         raise UsageError(f"{uri} is not an MLflow that every task reaches", hint=f"give an address with {schemes}")

@@ -10,7 +10,6 @@ from lerobot_inference.errors import UsageError
 from lerobot_inference.jobs.binding import PipelineInput
 from lerobot_inference.jobs.pipeline import Pipeline
 from lerobot_inference.registry.base import check_model_name
-from lerobot_inference.sources import parse_source
 from lerobot_inference.sources.hub import HubSource
 
 JUDGED, PLAIN = "evaluate.yaml", "evaluate-only.yaml"
@@ -65,7 +64,7 @@ class EvaluationRequest:
 
     def _check(self) -> None:
         for option, text in (("--policy-repo-id", self.policy), ("--dataset-repo-id", self.dataset)):
-            if text is not None and not isinstance(parse_source(text), HubSource):
+            if text is not None and HubSource.parse(text, None) is None:
                 raise UsageError(
                     f"{option} {text} is not a repository on the Hugging Face Hub",
                     hint="name one as org/name; `pipeline run` takes local folders, `pipeline submit` Azure's assets",
