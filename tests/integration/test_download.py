@@ -78,6 +78,14 @@ def test_a_folder_that_holds_something_else_is_not_replaced(
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.tex"]
 
 
+def test_a_dataset_does_not_take_the_place_of_the_policy(hub: Hub, tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    result = run(hub, "--policy", POLICY, "--dataset", DATASET, "--output-policy", both, "--output-dataset", both)
+    assert result.returncode == 2
+    assert f"both holds {POLICY}, a model" in result.stderr
+    assert Checkpoint.open(both).spec.action_dim == 6
+
+
 def test_a_local_dataset_whose_videos_are_on_another_disk_is_copied_whole(dataset_folder: Path, tmp_path: Path) -> None:
     linked = Path(shutil.copytree(dataset_folder, tmp_path / "cell"))
     (linked / "videos").rename(tmp_path / "disk")

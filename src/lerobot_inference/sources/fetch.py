@@ -34,6 +34,9 @@ def fetch(
     when the source can't be reached (what was downloaded stays for the next try), StorageError.
     """
     require_replaceable(output, "download", MANIFEST_FILE)
+    present = read_manifest(output)
+    if present and present.kind != kind.value:
+        raise UsageError(f"{output} holds {present.source}, a {present.kind}", hint="name a folder for each")
     output = output.resolve()
     if isinstance(source, Folder):
         return copy(source.path, kind, output, check, progress)
