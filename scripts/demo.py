@@ -24,7 +24,7 @@ from lerobot_inference.jobs.record import RunRecord, State
 from lerobot_inference.registry import Registration
 
 ROOT = Path(__file__).resolve().parents[1]
-CACHE = ROOT / ".cache" / "demo"
+CACHE = Path(".cache") / "demo"
 IMAGE_SIZE = "96x160"
 HELD_OUT_SEED = "1000"
 EPISODES = "10"
@@ -106,6 +106,7 @@ def print_summary(record: RunRecord, stages: Stages) -> None:
         console.print(line, soft_wrap=True)
     plots = Path(record.outputs["report"]) / "plots"
     where = {
+        "report": f"{record.outputs['report']}/report.html",
         "plots": f"{plots / 'aggregate_summary.png'} and {plots}/episode_*/",
         "results": f"{record.outputs['results']}/eval_results.json",
         "bundle": f"{bundle.folder} ({bundle.manifest.precision}, measured with {bundle.manifest.engine})",

@@ -161,6 +161,12 @@ def test_curves_are_the_predictions_to_the_microradian(tmp_path: Path) -> None:
     assert shown["chunk_starts"] == [0, 10, 20]
 
 
+def test_a_title_has_a_folders_name_and_the_page_below_it_the_whole_path(tmp_path: Path) -> None:
+    said = Outline(render(tmp_path, lengths=(12,), policy="/home/somebody/trained/reach-act")).said()
+    assert "Evaluation of reach-act on demo/ur10e-cell" in said
+    assert said.count("/home/somebody/trained/reach-act") == 1
+
+
 def test_without_a_verdict_the_page_says_how_to_get_one(tmp_path: Path) -> None:
     said = Outline(render(tmp_path, lengths=(12,))).said()
     assert "not judged" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,6 +39,12 @@ def significant(value: float) -> str:
         return "0"
     style = ".2e" if not 1e-3 <= size < 1e4 else ".0f" if size >= 99.95 else "#.3g"
     return format(value, style).replace("-", "\N{MINUS SIGN}")
+
+
+def source_name(source: str) -> str:
+    """What a policy or a dataset is called in a title: a folder's name without the way to it, else its source."""
+    path = Path(source)
+    return path.name if path.is_absolute() else source
 
 
 def shortened(text: str, length: int) -> str:

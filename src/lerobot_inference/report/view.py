@@ -9,7 +9,7 @@ import numpy as np
 
 from lerobot_inference.evaluation.predictions import EpisodePredictions
 from lerobot_inference.evaluation.results import EpisodeResult, EvalResults
-from lerobot_inference.report.text import MRAD, shortened
+from lerobot_inference.report.text import MRAD, shortened, source_name
 from lerobot_inference.types import ActionMode, FloatArray, TimeArray
 
 NAME_LENGTH = 22
@@ -121,8 +121,8 @@ class EpisodeView:
 
 def _subtitle(results: EvalResults, scored: str, steps: int, mae: float) -> str:
     parts = (
-        f"policy {shortened(results.policy_repo_id, SOURCE_LENGTH)}",
-        f"dataset {shortened(results.dataset_repo_id, SOURCE_LENGTH)}",
+        f"policy {shortened(source_name(results.policy_repo_id), SOURCE_LENGTH)}",
+        f"dataset {shortened(source_name(results.dataset_repo_id), SOURCE_LENGTH)}",
         scored,
         f"{steps} step{'s' * (steps != 1)} at {results.fps:g} Hz",
         f"MAE {MRAD.text(mae)}",

@@ -22,6 +22,7 @@ from lerobot_inference.report.page.pictures import embed_pictures
 from lerobot_inference.report.page.subject import describe, failures, fine_print, missing_figures, ranges
 from lerobot_inference.report.page.verdict import describe_verdict
 from lerobot_inference.report.render import render_plots
+from lerobot_inference.report.text import source_name
 from lerobot_inference.types import Progress, silent
 
 PAGE_FILE = "report.html"
@@ -103,7 +104,7 @@ def render_page(
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["breakable"] = _breakable
+    environment.filters |= {"breakable": _breakable, "source_name": source_name}
     style, script = _source(STYLE), "".join(_source(name) for name in SCRIPTS)
     context: dict[str, Any] = {
         # Nothing may be fetched, and no script runs but our own: the rest of the page is names that others chose.
