@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,10 +83,15 @@ def require_replaceable(path: Path, what: str, *marks: str) -> None:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Put the finished folder `new` where `path` is or was."""
+    """Put the finished folder `new` where `path` is or was; killed in between, it leaves no half of either."""
+    old = path.with_name(f".{path.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
     if path.exists():
-        shutil.rmtree(path)
+        path.replace(old)
     new.replace(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def files_below(folder: Path) -> list[Path]:

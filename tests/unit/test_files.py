@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,31 @@ def test_a_new_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
     (tmp_path / "out" / "old").touch()
     with atomic_folder(tmp_path / "out") as temporary:
         (temporary / "new").touch()
+    assert names(tmp_path / "out") == ["new"]
+
+
+def test_a_replacement_that_is_killed_leaves_no_half_of_the_old_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of it would be taken for a person's own files, which nothing replaces."""
+    (tmp_path / "out").mkdir()
+    for name in ("mark", "old"):
+        (tmp_path / "out" / name).touch()
+    remove = shutil.rmtree
+
+    def killed(folder: Path, **options: bool) -> None:
+        if (folder / "old").exists():
+            (folder / "mark").unlink()
+            raise KeyboardInterrupt
+        remove(folder, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "mark").touch()
+        patch.setattr(shutil, "rmtree", killed)
+    assert names(tmp_path / "out") == ["mark"]
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "new").touch()
+    assert names(tmp_path) == ["out"]
     assert names(tmp_path / "out") == ["new"]
 
 
