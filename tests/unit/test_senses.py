@@ -64,6 +64,14 @@ def test_a_stamp_of_the_future_is_another_clock_and_one_that_goes_back_is_droppe
     assert stamps.accept(0.0, 10.3) == 10.3
 
 
+def test_a_message_that_comes_again_and_again_grows_old_whatever_clock_it_is_stamped_by() -> None:
+    for ahead_s in (0.0, -0.1, 3600.0):
+        stamps = Stamps()
+        made = stamps.accept(10.0 + ahead_s, 10.0)
+        assert [stamps.accept(10.0 + ahead_s, now_s) for now_s in (10.1, 10.2, 11.0)] == [made] * 3
+        assert stamps.accept(11.1 + ahead_s, 11.1) == pytest.approx(min(11.1 + ahead_s, 11.1))
+
+
 SHAPE = ImageShape(3, 4)
 
 

@@ -19,16 +19,19 @@ class Stamps:
     """When the messages of one topic were made, in seconds of this machine's clock."""
 
     newest_s: float | None = None
+    _stamp_s: float = 0.0
 
     def accept(self, stamp_s: float, now_s: float) -> float | None:
         """The time to go by; None for a message that is older than one before it. A stamp of 0 says nothing.
 
         What was the newest before this machine's clock went back is forgotten.
         """
+        if stamp_s > 0.0 and stamp_s == self._stamp_s:  # the same message again, of whichever clock
+            return self.newest_s
         made = now_s if stamp_s <= 0.0 or stamp_s > now_s + FUTURE_S else stamp_s
         if self.newest_s is not None and made < self.newest_s <= now_s + FUTURE_S:
             return None
-        self.newest_s = made
+        self.newest_s, self._stamp_s = made, stamp_s
         return made
 
 
