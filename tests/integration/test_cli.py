@@ -146,6 +146,18 @@ def test_doctor_looks_for_every_package_of_every_extra() -> None:
             )
 
 
+def test_a_terminal_that_knows_no_utf8_gets_what_it_can_show() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "lerobot_inference", "download", "--policy", "Übergriff"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii:strict"},
+        capture_output=True,
+        timeout=180,
+        check=False,
+    )
+    assert told.returncode == 2, told.stderr.decode()
+    assert b"\\xdcbergriff" in told.stderr
+
+
 def test_every_command_has_help_that_says_what_it_does() -> None:
     top = run("--help")
     for command in ("download", "evaluate", "gate", "plot", "register", "export", "pipeline", "sim", "doctor"):

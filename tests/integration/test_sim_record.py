@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Iterator
@@ -99,6 +100,19 @@ def test_a_slow_encoder_loses_no_frame(tmp_path: Path, monkeypatch: pytest.Monke
     summary = record(tmp_path / "dataset", episodes=1, seed=SEED, image=SMALL)
     assert summary.frames > 60
     assert len(list(frames(summary.output))) == summary.frames
+
+
+def test_an_interrupted_recording_leaves_nothing(tmp_path: Path) -> None:
+    def interrupt(what: str, done: int, total: int) -> None:
+        del what, total
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        record(tmp_path / "dataset", episodes=2, seed=SEED, image=SMALL, progress=interrupt)
+    del caught
+    gc.collect()  # as at the end of Python, when lerobot's writer writes what it still has
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_seed_records_other_episodes(recorded: RecordSummary, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 
 import typer
 from rich.text import Text
@@ -64,6 +65,9 @@ def run(command: Callable[..., None], argv: list[str] | None = None, name: str |
 
 
 def _run(program: typer.Typer, argv: list[str] | None, name: str | None = None) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may know less than UTF-8
     try:
         program(args=argv, prog_name=name)
     except LerobotInferenceError as error:

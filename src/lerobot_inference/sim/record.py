@@ -64,17 +64,19 @@ def record(
             streaming_encoding=True,
             encoder_queue_maxsize=0,  # no bound: lerobot drops the frames that a full queue can't take
         )
-        for episode in range(episodes):
-            progress("recording episodes", episode, episodes)
-            demonstration = demonstrate(cell, sample_scene(scene_rng("record", seed, episode)))
-            actions = demonstration.actions
-            for tick, state in enumerate(demonstration.states):
-                dataset.add_frame(
-                    {STATE: state, ACTION: actions[tick], CAMERA: demonstration.images[tick], "task": TASK}
-                )
-            dataset.save_episode()
-            frames += len(actions)
-        dataset.finalize()
+        try:
+            for episode in range(episodes):
+                progress("recording episodes", episode, episodes)
+                demonstration = demonstrate(cell, sample_scene(scene_rng("record", seed, episode)))
+                actions = demonstration.actions
+                for tick, state in enumerate(demonstration.states):
+                    dataset.add_frame(
+                        {STATE: state, ACTION: actions[tick], CAMERA: demonstration.images[tick], "task": TASK}
+                    )
+                dataset.save_episode()
+                frames += len(actions)
+        finally:
+            dataset.finalize()  # else it writes what is left when Python ends, into a folder that is gone
     cell.close()
     progress("recording episodes", episodes, episodes)
     return RecordSummary(
