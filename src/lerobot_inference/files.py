@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lerobot_inference.errors import StorageError, UsageError
@@ -58,18 +59,45 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; it replaces `path` when the block ends well.
 
-    Raises StorageError when the disk is full or can't be written.
+    Raises StorageError when the disk is full or can't be written, and when another process writes `path`.
     """
     path = path.resolve()  # what a link leads to is replaced, not the link
     temporary = path.with_name(f".{path.name}.partial")
-    with storage_errors(path):
-        shutil.rmtree(temporary, ignore_errors=True)
+    with storage_errors(path), claimed(temporary):
+        clear(temporary)  # of one that was killed
         try:
-            temporary.mkdir(parents=True)
             yield temporary
             replace_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make a folder and keep other processes out of it until the block ends. Raises StorageError where one is in it."""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        place = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a network's file system may know no locks
+            try:
+                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StorageError(
+                    f"{folder}: another process writes into it", hint="wait for it to end, or choose another --output"
+                ) from error
+        yield
+    finally:
+        os.close(place)
+
+
+def clear(folder: Path) -> None:
+    """Remove everything in a folder."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def require_replaceable(path: Path, what: str, *marks: str) -> None:

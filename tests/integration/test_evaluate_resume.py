@@ -25,7 +25,8 @@ from lerobot_inference.errors import ConfigError, EvaluationError, StorageError
 from lerobot_inference.evaluation.evaluate import evaluate
 from lerobot_inference.evaluation.plan import EvaluationPlan
 from lerobot_inference.evaluation.results import EvalResults
-from lerobot_inference.evaluation.results_folder import claimed, load_results
+from lerobot_inference.evaluation.results_folder import load_results
+from lerobot_inference.files import claimed
 from lerobot_inference.types import FloatArray, UInt8Array
 
 PERTURB = "jpeg:50,delay:2"
@@ -189,7 +190,7 @@ def test_a_folder_that_another_process_evaluates_into_is_left_alone(run: Run, tm
     """Two at once would clear each other's scores, and leave the figures of one beside the predictions of the other."""
     run(tmp_path / "results")
     before = contents(tmp_path / "results")
-    with claimed(tmp_path / "results"), pytest.raises(StorageError, match="another process is evaluating into it"):
+    with claimed(tmp_path / "results"), pytest.raises(StorageError, match="another process writes into it"):
         run(tmp_path / "results", resume=resume)
     assert contents(tmp_path / "results") == before
     run(tmp_path / "results", resume=resume)

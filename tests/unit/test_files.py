@@ -77,6 +77,16 @@ def test_a_replacement_that_is_killed_leaves_no_half_of_the_old_folder(
     assert names(tmp_path / "out") == ["new"]
 
 
+def test_two_that_write_one_folder_at_once_do_not_mix_their_files(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "first").touch()
+        said = "out.partial: another process writes into it"
+        with pytest.raises(StorageError, match=said), atomic_folder(tmp_path / "out") as another:
+            (another / "second").touch()
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == ["first"]
+
+
 def test_a_folder_behind_a_link_is_replaced_where_it_lies(tmp_path: Path) -> None:
     (tmp_path / "disk" / "out").mkdir(parents=True)
     (tmp_path / "out").symlink_to(tmp_path / "disk" / "out")

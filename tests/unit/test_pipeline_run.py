@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lerobot_inference.cli.pipeline import app
-from lerobot_inference.errors import UsageError
+from lerobot_inference.errors import StorageError, UsageError
 from lerobot_inference.jobs.local import LOG_FILE, log_tail, new_folder, run_pipeline
 from lerobot_inference.jobs.pipeline import Pipeline
 from lerobot_inference.jobs.process import Processes
@@ -192,7 +192,7 @@ def test_a_run_that_is_under_way_is_not_replaced_by_another(pipeline_file: Path,
     pipeline = Pipeline.read(pipeline_file)
 
     def start_another(_: RunRecord) -> None:
-        with pytest.raises(UsageError, match="another run is under way"):
+        with pytest.raises(StorageError, match="another process writes into it"):
             run_pipeline(pipeline, tmp_path / "run")
 
     first = run_pipeline(pipeline, tmp_path / "run", start_another)

@@ -16,7 +16,6 @@ from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
 from lerobot_inference.evaluation.provenance import EngineSetup, describe_provenance
 from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults, Failure, PerturbedResult, Provenance
 from lerobot_inference.evaluation.results_folder import (
-    claimed,
     clear_figures,
     load_results,
     save_failures,
@@ -29,6 +28,7 @@ from lerobot_inference.evaluation.safety_summary import pool_safety, stops
 from lerobot_inference.evaluation.stages import Perform, Stages, in_this_process
 from lerobot_inference.evaluation.summary import summarise, worst_cases
 from lerobot_inference.evaluation.task import Task, all_tasks
+from lerobot_inference.files import claimed
 from lerobot_inference.types import Progress, silent
 
 

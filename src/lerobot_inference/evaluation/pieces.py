@@ -19,10 +19,10 @@ from typing import Literal
 from lerobot_inference.evaluation.plan import Evaluation
 from lerobot_inference.evaluation.provenance import EngineSetup
 from lerobot_inference.evaluation.results import PIECE_FILE, Failure, Provenance
-from lerobot_inference.evaluation.results_folder import claimed
 from lerobot_inference.evaluation.resume import begin, finished_tasks, was_begun
 from lerobot_inference.evaluation.stages import Perform, Stages
 from lerobot_inference.evaluation.task import Outcome, Task
+from lerobot_inference.files import claimed
 from lerobot_inference.records import Record, load_record, save_record
 from lerobot_inference.types import Progress, silent
 

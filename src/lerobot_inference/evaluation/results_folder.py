@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel
 
-from lerobot_inference.errors import ConfigError, StorageError
+from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.predictions import EpisodePredictions, predictions_path
 from lerobot_inference.evaluation.results import (
     FAILURES_FILE,
@@ -118,27 +115,6 @@ def _per_joint(value: object, path: str = "") -> Iterator[tuple[str, Sequence[ob
             yield where, part
         else:
             yield from _per_joint(part, where)
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing results here until the block ends. Raises StorageError where one does."""
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        place = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(place)
-        raise StorageError(
-            f"{folder}: another process is evaluating into it", hint="wait for it to end, or choose another --output"
-        ) from error
-    except OSError:
-        pass  # a network's file system may know no locks
-    try:
-        yield
-    finally:
-        os.close(place)
 
 
 def clear_results(folder: Path) -> None:

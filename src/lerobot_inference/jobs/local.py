@@ -8,18 +8,15 @@ runs/<run>/outputs/<name>        links to what the pipeline gives
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from lerobot_inference.errors import UsageError
-from lerobot_inference.files import require_replaceable, storage_errors
+from lerobot_inference.files import claimed, clear, require_replaceable, storage_errors
 from lerobot_inference.jobs.binding import PipelineInput, StepOutput
 from lerobot_inference.jobs.cache import CACHE_FOLDER, Cache, Fingerprint
 from lerobot_inference.jobs.component import Value
@@ -28,7 +25,6 @@ from lerobot_inference.jobs.process import Processes
 from lerobot_inference.jobs.record import INTERRUPTED_EXIT_CODE, RUN_FILE, RunRecord, State, StepRecord
 
 LOG_FILE = "log.txt"
-LOCK_FILE = ".lock"
 OUTPUTS_FOLDER = "outputs"
 
 type Observer = Callable[[RunRecord], None]
@@ -66,12 +62,15 @@ def run_pipeline(
     folder: new, or that of an earlier run, which is replaced. observe: told of every change of state. runner:
     processes when not given. cache: where outputs are kept for later runs. force_rerun: reuse none.
     Returns the finished record, whose exit code is that of the failed step, or 130 after Ctrl-C.
-    Raises UsageError when the folder holds something else, StorageError when it can't be written.
+    Raises UsageError when the folder holds something else, StorageError when it can't be written or holds another run
+    that is under way.
     """
     record = plan(pipeline, folder.resolve())
     forced = force_rerun or pipeline.force_rerun
     run = _Run(record, runner or Processes(), Cache(cache), forced, observe)
-    with storage_errors(folder), _claimed(folder):
+    require_replaceable(folder, "run", RUN_FILE)
+    with storage_errors(folder), claimed(folder):
+        clear(folder)
         record.start()
         record.save()
         for step, planned in zip(pipeline.steps, record.steps, strict=True):
@@ -194,24 +193,6 @@ class _Run:
                 Path(planned.outputs[name]).mkdir()
         with Path(planned.log).open("wb") as printed:
             return self.runner.run(step, planned, printed)
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Make the run's folder, empty, and keep other runs out of it for as long as this lasts."""
-    require_replaceable(folder, "run", RUN_FILE)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(f"{folder}: another run is under way there", hint="choose another --output") from error
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.name != LOCK_FILE:
-                path.unlink()
-        yield
 
 
 def _publish(record: RunRecord, step: Step, planned: StepRecord) -> None:
