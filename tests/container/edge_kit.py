@@ -105,13 +105,13 @@ class CellContainer:
         api = self.container.client.api
         call = [ENTRYPOINT, "python3", "/kit/edge_wire.py", scenario]
         running_call = api.exec_create(self.container.id, call)["Id"]
-        text = ""
+        said = text = ""
         for piece in api.exec_start(running_call, stream=True):
-            text += piece.decode()
-            *lines, text = text.split("\n")
+            *lines, text = (text + piece.decode()).split("\n")
+            said += "".join(lines)
             yield from (json.loads(line) for line in lines if line.startswith("{"))
         code = api.exec_inspect(running_call)["ExitCode"]
-        assert code == 0, text
+        assert code == 0, said + text
 
     def heard(self, scenario: str) -> dict[str, Any]:
         """The last it prints."""
@@ -127,4 +127,12 @@ def health(container: Container, wanted: str, patience_s: float = 60.0) -> None:
     deadline = time.monotonic() + patience_s
     while (found := container.client.api.inspect_container(container.id)["State"]["Health"])["Status"] != wanted:
         assert time.monotonic() < deadline, f"{found} {container.logs().decode()}"
+        time.sleep(0.5)
+
+
+def hear(container: Container, wanted: str, patience_s: float = 60.0) -> None:
+    """Wait for words in a container's log."""
+    deadline = time.monotonic() + patience_s
+    while wanted not in (log := container.logs().decode()):
+        assert time.monotonic() < deadline, log
         time.sleep(0.5)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 import yaml
 from bundle_kit import pem, sign
-from control_kit import guard_settings
 from docker import DockerClient
 from docker.models.containers import Container
 from edge_kit import (
@@ -24,11 +24,11 @@ from edge_kit import (
     CellContainer,
     ended,
     health,
+    hear,
     mounted,
     parameters,
     readable,
     running,
-    teach,
 )
 from hub_server import COMMIT, serve
 
@@ -40,8 +40,6 @@ from lerobot_inference.export import ExportOptions, export
 
 pytestmark = pytest.mark.container
 KIT = Path(__file__).parent
-COLOR = "observation.images.color"
-PATIENT = {"joint_state_age": {"hold_s": 2.0, "latch_s": 4.0}, "image_age": {"hold_s": 2.0, "latch_s": 4.0}}
 PROBE = """
 import importlib.metadata, json, os, pathlib, shutil, subprocess, numpy, rclpy, sensor_msgs.msg, openvino
 status = dict(line.split(":", 1) for line in open("/proc/1/status") if ":" in line)
@@ -63,16 +61,6 @@ print(json.dumps({
     "ours": sorted(os.listdir("/opt/lerobot-inference/python")),
 }))
 """
-
-
-@pytest.fixture(scope="module")
-def given(checkpoint_factory: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """policy: a checkpoint that goes straight to the ball and on; guards.yaml: ages that a busy machine keeps to."""
-    folder = tmp_path_factory.mktemp("given")
-    policy = checkpoint_factory(cameras={COLOR: (SIZE.height, SIZE.width)})
-    teach(Path(shutil.copytree(policy, folder / "policy")))
-    (folder / "guards.yaml").write_text(yaml.safe_dump({"guards": guard_settings(**PATIENT)}))
-    return readable(folder)
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +209,29 @@ def test_a_policy_that_the_images_user_may_not_read_is_said_to_be(
     assert "docker run --user" in log
 
 
+def test_a_folder_that_the_images_user_may_not_enter_is_said_to_be(
+    engine: DockerClient, given: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(given / "policy", tmp_path / "policy")
+    tmp_path.chmod(0o700)
+    with running(engine, IMAGE, parameters(policy_repo="/given/policy"), volumes=mounted(given=tmp_path)) as container:
+        code, log = ended(container)
+    assert code == CheckpointError.exit_code
+    assert "/given/policy: user 10001, who runs this, may not read it" in log
+
+
+def test_a_node_of_another_user_than_the_robots_says_that_nothing_comes(engine: DockerClient, given: Path) -> None:
+    """The two see each other through the network, and one can't read the other's memory."""
+    variables = {"ROS_DOMAIN_ID": str(os.getpid() % 100 + 101), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    shared = {"network_mode": "host", "ipc_mode": "host", "environment": variables}
+    volumes = mounted(given=given)
+    with (
+        running(engine, SIM_IMAGE, ["--image-size", str(SIZE)], user="10002:10002", **shared),
+        running(engine, IMAGE, parameters(policy_repo="/given/policy"), volumes=volumes, **shared) as node,
+    ):
+        hear(node, "waiting for /joint_states: it is published, and nothing comes")
+
+
 def test_a_pinned_signed_bundle_is_fetched_once_and_needs_no_network_after(
     engine: DockerClient, bundle: Path, tmp_path: Path
 ) -> None:
@@ -254,18 +265,3 @@ def test_a_policy_in_the_image_needs_nothing_else(engine: DockerClient, given: P
         starts(engine, image=name, arguments=[])
     finally:
         engine.images.remove(image.id, force=True)
-
-
-def test_compose_hardens_both_and_starts_without_control() -> None:
-    compose = yaml.safe_load((EDGE / "compose.yaml").read_text())
-    assert {name: service["image"] for name, service in compose["services"].items()} == {
-        "node": IMAGE,
-        "cell": SIM_IMAGE,
-    }
-    for service in compose["services"].values():
-        assert service["read_only"]
-        assert service["cap_drop"] == HARDENING["cap_drop"]
-        assert service["security_opt"] == ["no-new-privileges:true"]
-        assert {"mem_limit", "pids_limit", "user"} <= set(service)
-    assert "enable_control:=false" in compose["services"]["node"]["command"]
-    assert compose["services"]["cell"]["profiles"] == ["sim"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lerobot_inference.checkpoint import Bundle, Policy, fetch_policy, open_policy
+from lerobot_inference.checkpoint.access import access_errors
 from lerobot_inference.sources import Folder, parse_source
 
 CACHE_VARIABLE = "LEROBOT_INFERENCE_CACHE"
@@ -28,7 +29,8 @@ def load_policy(text: str, revision: str) -> LoadedPolicy:
 
     Raises UsageError, InputError, ServiceError, StorageError as `fetch_policy` and `open_policy` do.
     """
-    source = parse_source(text, revision or None)
+    with access_errors(Path(text)):
+        source = parse_source(text, revision or None)
     if isinstance(source, Folder):
         return _opened(source.path, None, None)
     folder = cache() / re.sub(r"[^A-Za-z0-9._-]+", "--", f"{text}@{revision or 'default'}")
