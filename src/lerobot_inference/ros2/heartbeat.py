@@ -1,4 +1,4 @@
-"""A file that says that the control loop ticks: the edge image's health check reads its age."""
+"""A file that says that the control loop ticks, or the cell's camera: the images' health check reads its age."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from trajectory_msgs.msg import JointTrajectory
 from lerobot_inference.control.kinematics import JOINTS
 from lerobot_inference.errors import InputError
 from lerobot_inference.ros2.act_inference_node import COMMAND_TOPIC, LATCHED, SENSOR
+from lerobot_inference.ros2.heartbeat import Heartbeat
 from lerobot_inference.ros2.messages import seconds
 from lerobot_inference.sim.cell import CONTROL_HZ, DEFAULT_IMAGE, Cell
 from lerobot_inference.sim.faults import Fault, FaultRequest, Faults, JointReport, Line, Picture
@@ -59,7 +60,7 @@ class SimCellNode:
 
     def __init__(self, node: Node, cell: Cell, options: CellOptions) -> None:
         self._node, self._cell, self._options = node, cell, options
-        self._faults = Faults()
+        self._faults, self._heartbeat = Faults(), Heartbeat()
         self._joint_line, self._image_line = Line[JointReport]("joints"), Line[Picture]("image")
         self._live = LiveCell(
             cell, options.seed, options.episode, self._now_s(), from_desired=not options.from_measured
@@ -149,6 +150,7 @@ class SimCellNode:
             self._gripper.publish(joint_state_message(JointReport((GRIPPER,), (0.4,), (0.0,), self._live.time_s)))
 
     def _look(self) -> None:
+        self._heartbeat.beat()
         self._live.advance(self._now_s())
         made = Picture(self._cell.render(), self._live.time_s)
         now_s = self._now_s()
