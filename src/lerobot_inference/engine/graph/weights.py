@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import mmap
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -17,7 +20,7 @@ type Array = NDArray[np.floating[Any]]
 
 PREFIX = "model."
 TRAINING_ONLY = ("model.vae_encoder",)
-READABLE = ("F16", "F32", "F64")
+READABLE = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 
 
 class Weights:
@@ -33,6 +36,12 @@ class Weights:
         self._file = file
         self._tensors = cast(Any, safe_open(file, framework="numpy"))
         self._left: set[str] = {name for name in self._tensors.keys() if not name.startswith(TRAINING_ONLY)}  # noqa: SIM118
+        # safetensors has checked the file. Its own arrays for numpy are copies; these are views of what it maps too.
+        with file.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            self._header = json.loads(opened.read(length))
+            self._bytes = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        self._start = 8 + length
 
     def __enter__(self) -> Weights:
         self._tensors.__enter__()
@@ -62,7 +71,9 @@ class Weights:
             )
         self._left.remove(full)
         precise = np.float64 if dtype == "F64" or len(shape) == 1 else np.float32
-        values: Array = np.asarray(self._tensors.get_tensor(full)).astype(precise, copy=False)
+        offset = self._start + self._header[full]["data_offsets"][0]
+        stored = np.frombuffer(self._bytes, READABLE[dtype], math.prod(found), offset).reshape(found)
+        values: Array = stored.astype(precise, copy=False)
         if not np.isfinite(values).all():
             raise CheckpointError(f"{self._file}: {full} holds a NaN or an infinity; the training diverged")
         return values
