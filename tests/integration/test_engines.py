@@ -14,7 +14,7 @@ import pytest
 
 from lerobot_inference.checkpoint import Checkpoint
 from lerobot_inference.engine import BACKENDS, Engine, EngineChoice
-from lerobot_inference.engine.onnxruntime import provider_settings
+from lerobot_inference.engine.onnxruntime import PROVIDERS, available_devices, provider_settings
 from lerobot_inference.errors import EngineError, StorageError, UsageError
 from lerobot_inference.types import FloatArray, Precision, UInt8Array
 
@@ -177,6 +177,16 @@ def test_a_tensorrt_engine_is_kept_for_these_weights_this_version_and_this_preci
 
 def test_cuda_computes_f32_as_f32() -> None:
     assert provider_settings("cuda", Precision.F32, {}, "1.32.0") == {"use_tf32": "0"}
+
+
+def test_without_a_gpu_a_build_for_gpus_has_the_cpu_alone(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = [*PROVIDERS.values()]  # what the wheel onnxruntime-gpu says anywhere
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: built)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # where there is a GPU, its driver finds none then
+    assert available_devices() == ["cpu"]
+    for device in ("cuda", "tensorrt"):
+        with pytest.raises(UsageError, match=f"device '{device}' was asked for and is not available here"):
+            EngineChoice("onnxruntime", device).load(Checkpoint.open(checkpoint))
 
 
 def test_a_cache_that_can_not_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Mapping
 from hashlib import sha256
@@ -49,13 +50,7 @@ class OnnxRuntimeEngine(GraphEngine):
         if device != "cpu":
             runtime.preload_dlls()  # those of CUDA that pip put beside it
         with graph_file(policy, EXTRA) as model:
-            self._session = runtime.InferenceSession(str(model), options, providers=[(provider, settings)])
-        self._session.disable_fallback()
-        if self._session.get_providers()[0] != provider:
-            raise UsageError(
-                f"onnxruntime could not start its {provider}",
-                hint="its CUDA libraries are missing or of another version; see the message above",
-            )
+            self._session = _session(runtime, model, options, provider, settings)
 
     def _run(self, feeds: Mapping[str, UInt8Array | FloatArray]) -> FloatArray:
         actions: FloatArray = self._session.run([ACTION], dict(feeds))[0]
@@ -66,9 +61,13 @@ build = OnnxRuntimeEngine
 
 
 def available_devices() -> list[str]:
-    """The devices whose providers this build of ONNX Runtime holds. Raises UsageError when it isn't installed."""
+    """The CPU, and NVIDIA's GPU as this build of ONNX Runtime can use it, where the driver finds one.
+
+    Raises UsageError when it isn't installed.
+    """
     built = _onnxruntime().get_available_providers()
-    return [device for device, provider in PROVIDERS.items() if provider in built]
+    devices = [device for device, provider in PROVIDERS.items() if provider in built]
+    return devices if _driver_finds_a_gpu() else [device for device in devices if device == "cpu"]
 
 
 def provider_settings(device: str, precision: Precision, files: Mapping[str, str], version: str) -> dict[str, str]:
@@ -86,6 +85,28 @@ def provider_settings(device: str, precision: Precision, files: Mapping[str, str
         "trt_bf16_enable": str(int(precision is Precision.BF16)),
         "trt_int8_enable": str(int(precision is Precision.INT8)),
     }
+
+
+def _session(runtime: Any, model: Path, options: Any, provider: str, settings: dict[str, str]) -> Any:  # noqa: ANN401
+    """Start it on that provider, never on another. Raises UsageError."""
+    hint = "the driver, CUDA or TensorRT is missing or of another version than this onnxruntime was built for"
+    try:
+        session = runtime.InferenceSession(str(model), options, providers=[(provider, settings)], enable_fallback=0)
+    except RuntimeError as error:
+        raise UsageError(f"onnxruntime could not start its {provider}: {str(error).strip()}", hint=hint) from error
+    if session.get_providers()[0] != provider:
+        raise UsageError(f"onnxruntime could not start its {provider}", hint=hint)
+    return session
+
+
+def _driver_finds_a_gpu() -> bool:
+    """Ask NVIDIA's driver: what a build of ONNX Runtime holds says nothing of the machine."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
 def _onnxruntime() -> Any:  # noqa: ANN401
