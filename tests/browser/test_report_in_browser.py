@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from lerobot_writer import write_dataset
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from results_factory import write_results
 
 from lerobot_inference.dataset import Dataset
@@ -23,7 +23,6 @@ from lerobot_inference.report.page import write_report
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
 HOSTILE = ["</script><script>document.title='owned'</script>", '"><img src=x onerror="document.title=\'owned\'">']
 type Open = Callable[..., Opened]
 
@@ -51,14 +50,6 @@ class Opened:
     @property
     def state(self) -> tuple[str, str, list[str]]:
         return self.moment, self.frame, self.values
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

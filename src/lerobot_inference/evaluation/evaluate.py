@@ -15,12 +15,7 @@ from lerobot_inference.evaluation.metrics import Spread
 from lerobot_inference.evaluation.plan import Evaluation, EvaluationPlan
 from lerobot_inference.evaluation.provenance import EngineSetup, describe_provenance
 from lerobot_inference.evaluation.results import FAILURES_FILE, EvalResults, Failure, PerturbedResult, Provenance
-from lerobot_inference.evaluation.results_folder import (
-    clear_figures,
-    load_results,
-    save_failures,
-    save_results,
-)
+from lerobot_inference.evaluation.results_folder import clear_figures, load_results, save_failures, save_results
 from lerobot_inference.evaluation.resume import begin, finished_tasks, was_begun
 from lerobot_inference.evaluation.robustness import compare_perturbed
 from lerobot_inference.evaluation.safety_replay import GuardedArm
