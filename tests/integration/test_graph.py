@@ -173,3 +173,11 @@ def test_weights_that_are_not_the_configs_are_refused_by_name(
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(CheckpointError, match=message):
         build_graph(Checkpoint.open(folder))
+
+
+def test_weights_whose_squares_overflow_are_finite_all_the_same(checkpoint_factory: Callable[..., Path]) -> None:
+    folder = checkpoint_factory()
+    weights = load_file(folder / "model.safetensors")
+    weights["model.action_head.weight"][0, 0] = 1e30
+    save_file(weights, folder / "model.safetensors")
+    build_graph(Checkpoint.open(folder))

@@ -92,7 +92,14 @@ def _session(runtime: Any, model: Path, options: Any, provider: str, settings: d
     """Start it on that provider, never on another. Raises UsageError."""
     hint = "the driver, CUDA or TensorRT is missing or of another version than this onnxruntime was built for"
     try:
-        session = runtime.InferenceSession(str(model), options, providers=[(provider, settings)], enable_fallback=0)
+        session = runtime.InferenceSession(
+            str(model),
+            options,
+            providers=[(provider, settings)],
+            enable_fallback=0,
+            # It would turn every matrix round at each start; the product that reads it turned is as fast.
+            disabled_optimizers=["ConstantFolding"],
+        )
     except RuntimeError as error:
         raise UsageError(f"onnxruntime could not start its {provider}: {str(error).strip()}", hint=hint) from error
     if session.get_providers()[0] != provider:

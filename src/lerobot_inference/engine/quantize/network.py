@@ -59,9 +59,13 @@ class Layer:
 
 
 class Network:
-    """A view of `model`; `constant` and `replace` read and write its constants."""
+    """A view of `model`; `constant` and `replace` read and write its constants.
+
+    Constants that `model` transposes are stored transposed from here on: a product's matrix is its second input.
+    """
 
     def __init__(self, model: onnx.ModelProto) -> None:
+        _transpose_constants(model.graph)
         self.model = model
         graph = model.graph
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -128,6 +132,15 @@ class Network:
         weight = self._constants[node.input[1]].dims
         per_output: int = math.prod(weight[1:]) if node.op_type == "Conv" else weight[0]
         return self._sizes[node.output[0]] * per_output
+
+
+def _transpose_constants(graph: onnx.GraphProto) -> None:
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Transpose" and node.input[0] in constants]:
+        tensor = constants[node.input[0]]
+        turned = np.ascontiguousarray(numpy_helper.to_array(tensor).transpose(node.attribute[0].ints))
+        tensor.CopyFrom(numpy_helper.from_array(turned, node.output[0]))
+        graph.node.remove(node)
 
 
 def _sizes(model: onnx.ModelProto) -> dict[str, int]:
