@@ -157,10 +157,12 @@ def test_what_differs_between_two_evaluations_is_named(base: EvalResults) -> Non
     files = base.provenance.dataset_files
     changed = next(iter(files))
     provenance = base.provenance.model_copy(update={"dataset_files": files | {changed: "f" * 64}})
+    elsewhere = base.provenance.model_copy(update={"machine": "Linux aarch64"})
     shorter = [base.per_episode[0].model_copy(update={"steps": 39}), *base.per_episode[1:]]
     renumbered = [scored.model_copy(update={"episode": scored.episode + 2}) for scored in base.per_episode]
     for update, said in (
         ({"provenance": provenance}, f"another dataset: {changed} differs"),
+        ({"provenance": elsewhere}, "other processor: x86_64, the champion's aarch64"),
         ({"joint_names": ["a", "b", "c"]}, "other joint names"),
         ({"fps": 15.0}, "other fps: 30.0, the champion's 15.0"),
         ({"action_mode": "absolute"}, "other action mode: delta, the champion's absolute"),

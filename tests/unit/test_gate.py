@@ -306,7 +306,7 @@ def test_a_wall_time_measured_by_workers_that_share_the_machine_fails(
 
 
 def test_wall_times_of_another_machine_are_not_compared(results: EvalResults) -> None:
-    provenance = results.provenance.model_copy(update={"machine": "another"})
+    provenance = results.provenance.model_copy(update={"machine": "Darwin x86_64"})
     there = results.model_copy(update={"provenance": provenance})
     outcome = judge(results, GateRules(max_regression={"timing.forward.mean_ms": 0}), champion(there)).rules[0]
     assert outcome.reason == "not applied: the champion's was measured with another machine"

@@ -80,6 +80,8 @@ def why_not_comparable(candidate: EvalResults, champion: EvalResults) -> str | N
         ("joint names", candidate.joint_names, champion.joint_names),
         ("fps", candidate.fps, champion.fps),
         ("action mode", candidate.action_mode, champion.action_mode),
+        # FFmpeg gives the same video other colours there, by 1 or 2 of 255: it moved the demo's error by a tenth.
+        ("processor", _processor(candidate), _processor(champion)),
     ):
         if ours != theirs:
             return f"other {what}: {_shown(ours)}, the champion's {_shown(theirs)}"
@@ -93,6 +95,10 @@ def why_not_comparable(candidate: EvalResults, champion: EvalResults) -> str | N
     if not np.array_equal(_Sums.of(candidate, shared).steps, _Sums.of(champion, shared).steps):
         return "the same episodes were scored over other numbers of steps"
     return None
+
+
+def _processor(results: EvalResults) -> str:
+    return results.provenance.machine.split()[-1]
 
 
 def shared_episodes(candidate: EvalResults, champion: EvalResults) -> list[int]:
