@@ -121,6 +121,19 @@ def test_a_full_disk_is_named_with_the_log_that_was_to_be_on_it() -> None:
         log.close()
 
 
+def test_the_log_of_an_earlier_run_is_kept(entries: list[Entry], tmp_path: Path) -> None:
+    """A supervisor that starts a crashed node again must not delete what it crashed of."""
+    path = tmp_path / "logs" / "decisions.mcap"
+    for count in (3, 2, 1):
+        log = McapLog(path)
+        for entry in entries[:count]:
+            log.write(*entry)
+        log.close()
+    assert len(list(read_log(path))) == 1
+    earlier = sorted(path.parent.glob("decisions-20??????T??????.??????Z.mcap"))
+    assert [len(list(read_log(kept))) for kept in earlier] == [3, 2]
+
+
 def test_a_changed_answer_is_a_different_decision() -> None:
     entries = run([("none", 30)], ScheduleName.QUEUE, seed=2)
     index = next(i for i, (kind, _, _) in enumerate(entries) if kind == "answer")

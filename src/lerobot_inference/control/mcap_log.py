@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,16 @@ class McapLog:
     """An MCAP file that is being written; close it, or its index is missing (what was written can still be read)."""
 
     def __init__(self, path: Path) -> None:
-        """Raises UsageError without the extra `record`, StorageError."""
+        """A log that `path` holds already gets the time of its end into its name: nobody's last run is overwritten.
+
+        Raises UsageError without the extra `record`, StorageError.
+        """
         writer = require("mcap.writer", "record")
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_file():
+                ended = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                path.rename(path.with_stem(f"{path.stem}-{ended:%Y%m%dT%H%M%S.%fZ}"))
             self._writer: Writer = writer.Writer(str(path), chunk_size=1 << 18)
             self._writer.start(profile="", library="lerobot-inference")
         self._path = path
