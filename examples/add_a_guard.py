@@ -1,7 +1,7 @@
 """Add a guard: keep the tool away from a post that stands in the cell.
 
-`pip install ./examples` beside lerobot-inference, and `keep_out: {post: [0.4, 0.1], radius: 0.15}` in a guards file:
-the node, `evaluate` and `sim rollout` then ask it, before the limits of the package itself.
+`uv pip install ./examples` beside lerobot-inference, and `keep_out: {post: [0.7, 0.0], radius: 0.1}` in a copy of the
+UR10e's guards file: the node, `evaluate` and `sim rollout` then ask it, before the limits of the package itself.
 """
 
 import numpy as np

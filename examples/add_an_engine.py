@@ -1,6 +1,6 @@
 """Add an engine: one of the package's, each action of whose chunks is then the mean of itself and its neighbours.
 
-`pip install ./examples` beside lerobot-inference: it is then `--engine smooth`, and `-p engine:=smooth` of the node.
+`uv pip install ./examples` beside lerobot-inference: it is then `--engine smooth`, and `-p engine:=smooth` of the node.
 """
 
 from collections.abc import Mapping

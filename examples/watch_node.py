@@ -26,9 +26,10 @@ def main() -> None:
 
     def tell() -> None:
         status, report = newest.get("node"), newest.get("cell")
-        said = f"{status['state']} {status['reason']}".strip() if status else "no node"
         arm = f"{100 * report['distance']:.1f} cm from the ball" if report else "no cell"
-        print(f"{said:<40} {arm}{', reached' if report and report['reached'] else ''}", flush=True)
+        reached = ", reached" if report and report["reached"] else ""
+        said = " ".join(dict.fromkeys((status["state"], status["reason"]))).strip() if status else "no node"
+        print(f"{arm + reached:<32} {said}", flush=True)
 
     node.create_timer(1.0, tell)
     with suppress(KeyboardInterrupt):

@@ -26,7 +26,7 @@ def install(
 
 
 def install_examples(site: Path) -> None:
-    """What `pip install ./examples` does."""
+    """What `uv pip install ./examples` does."""
     project = tomllib.loads((EXAMPLES / "pyproject.toml").read_text())
     files = project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
     modules = {Path(name).stem: (EXAMPLES / name).read_text() for name in files}

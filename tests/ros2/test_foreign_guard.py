@@ -34,3 +34,11 @@ def test_a_guard_of_another_distribution_that_fails_latches_the_arm_and_the_hold
     assert wire.commands[-1].is_hold
     assert wire.listen(0.5) == []
     assert all(np.isfinite(command.positions).all() for command in wire.commands)
+
+
+@pytest.mark.usefixtures("cell")
+def test_the_node_warns_of_every_guard_that_its_file_leaves_out(node: NodeProcess) -> None:
+    """A file of one guard for a post in the cell must not silently switch off those of the arm."""
+    node.start({**AGES, "joint_velocity": None, "workspace": None})
+    said = (node.folder / "node.log").read_text()
+    assert "switches off what it leaves out: joint_velocity, workspace; it replaces the guards of the UR10e" in said

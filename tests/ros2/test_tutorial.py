@@ -65,14 +65,12 @@ def wait_for(line: str, said: Path) -> None:
 def test_the_tutorial_s_dry_run_moves_nothing_and_its_log_decides_the_same_again(start: Start, tmp_path: Path) -> None:
     start("sim serve")
     _, watched = start("watch_node.py")
-    node, said = start("act_inference_node", "record:=")
+    node, said = start("act_inference_node", "record:=dry-run")
     wait_for("dry_run control is off", watched)
     time.sleep(1.0)
     node.send_signal(signal.SIGINT)
     assert node.wait(30) == 0, said.read_text()
-    distances = {
-        line.split("  ")[-1].strip() for line in watched.read_text().splitlines() if line.startswith("dry_run")
-    } - {"no cell"}
+    distances = {line.split("  ")[0] for line in watched.read_text().splitlines() if "dry_run" in line} - {"no cell"}
     assert len(distances) == 1
     replayed = subprocess.run(shown("replay"), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert replayed.stdout.endswith(" decisions, all as logged\n"), replayed.stderr

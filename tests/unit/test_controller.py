@@ -271,6 +271,22 @@ def test_the_shipped_guards_file_lists_every_guard_and_an_unknown_one_is_refused
 @pytest.mark.parametrize(
     ("guard", "setting", "value"),
     [
+        ("joint_velocity", "limits", [2.0] * 5),
+        ("joint_velocity", "limits", [2.0]),
+        ("joint_position", "limits", []),
+        ("start_pose", "min", [0.0] * 7),
+    ],
+)
+def test_limits_for_another_number_of_joints_are_refused_before_anything_moves(
+    guard: str, setting: str, value: list[float]
+) -> None:
+    with pytest.raises(ConfigError, match=f"{guard}: {setting} has {len(value)} values, expected 6"):
+        Bench.make(ScriptedPredictor(steady([0.0] * 6)), guards=guard_settings(**{guard: {setting: value}}))
+
+
+@pytest.mark.parametrize(
+    ("guard", "setting", "value"),
+    [
         ("joint_velocity", "fraction", 25),  # per cent
         ("joint_acceleration", "limit", 0),
         ("joint_position", "margin", -0.1),

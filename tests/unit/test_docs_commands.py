@@ -34,7 +34,7 @@ ELSEWHERE = {
         "mkdir",
         "openssl",
     ),
-    *("osmo", "pip", "scp", "ssh", "sudo", "systemctl", "tar"),
+    *("osmo", "pip", "scp", "ssh", "sudo", "systemctl", "tar", "uv"),
 }
 """Programs that are not ours, of which only the files that are given to them are looked at."""
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -131,6 +131,19 @@ def test_a_policy_that_is_too_slow_holds_the_arm_and_latches_when_that_lasts() -
     assert "queue_empty" in bench.log[-1].reason
 
 
+@pytest.mark.parametrize("delay", [0, 1, 2])
+@pytest.mark.parametrize("before", range(12))
+def test_a_camera_that_is_away_for_less_than_its_limit_is_not_held_against_the_policy(delay: int, before: int) -> None:
+    predictor = ScriptedPredictor(steady(SLOW))
+    predictor.delay = delay
+    bench = running(predictor)
+    bench.tick(before)
+    bench.tick(9, image=False)  # 0.3 s; the arm is held, and latched from 0.5 s on
+    bench.tick(20)
+    assert State.HOLDING in [decision.state for decision in bench.log]
+    assert State.LATCHED not in [decision.state for decision in bench.log], bench.log[-1].reason
+
+
 def test_a_chunk_that_begins_with_a_leap_is_refused_and_the_third_in_a_row_latches() -> None:
     predictor = ScriptedPredictor(steady(SLOW))
     bench = running(predictor, queue_empty=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from control_kit import HZ, IMAGE, JOINTS, PERIOD_S, START, ScriptedPredictor, guard_settings, steady
+from docs_kit import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
@@ -17,7 +19,8 @@ from mcap.records import Channel, Message, Schema
 
 from lerobot_inference.control import ControlSettings, Guards, ScheduleName, Severity, State
 from lerobot_inference.control.journal import Journal
-from lerobot_inference.control.mcap_log import GUARDS_TOPIC, TOPIC, McapLog, read_log
+from lerobot_inference.control.log_schemas import schema as foxglove_schema
+from lerobot_inference.control.mcap_log import GUARDS_TOPIC, TOPIC, VERDICT_TOPIC, McapLog, breaks_off, read_log
 from lerobot_inference.control.replay import Entry, replay
 from lerobot_inference.errors import ConfigError, StorageError
 from lerobot_inference.types import ActionMode, ImageShape, PolicySpec
@@ -210,7 +213,52 @@ def test_a_channel_says_what_its_messages_are_in_the_json_schema_that_foxglove_r
         described[channel.topic] = schema.name
         time_s = content.get("now_s") or content["timestamp"]["sec"] + content["timestamp"]["nsec"] / 1e9
         assert message.log_time == message.publish_time == pytest.approx(time_s * 1e9, abs=200)
-    assert described == {TOPIC + kind: kind for kind in KINDS} | {GUARDS_TOPIC: "foxglove.Log"}
+    assert described == {TOPIC + kind: kind for kind in KINDS} | {
+        GUARDS_TOPIC: "foxglove.Log",
+        VERDICT_TOPIC: "verdict",
+    }
+
+
+def test_what_the_guards_made_of_each_tick_is_a_band_that_ends(entries: list[Entry], file: Path) -> None:
+    expected: list[tuple[float, str]] = []
+    for kind, now_s, entry in entries:
+        if kind == "decision":
+            severest = max((Severity[severity] for _, severity, _ in entry["events"]), default=Severity.ACCEPT)
+            guard = next((guard for guard, severity, _ in entry["events"] if Severity[severity] is severest), "")
+            verdict = f"{severest.name.lower()} {guard}".strip()
+            if not expected or expected[-1][1] != verdict:
+                expected.append((now_s, verdict))
+    said = [content for _, channel, _, content in messages(file) if channel.topic == VERDICT_TOPIC]
+    assert [(line["now_s"], line["verdict"]) for line in said] == expected
+    assert {"accept"} < {verdict for _, verdict in expected}
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
+def test_of_a_log_that_breaks_off_all_that_is_whole_is_read(
+    entries: list[Entry], file: Path, tmp_path: Path, kept: float
+) -> None:
+    """A node that is killed, or whose PC loses power, finishes no file: then above all it must be told what was."""
+    content = file.read_bytes()
+    broken = tmp_path / "broken.mcap"
+    broken.write_bytes(content[: int(kept * len(content))])
+    found = list(read_log(broken))
+    assert 0.2 * kept * len(entries) < len(found) <= len(entries)
+    assert found == list(read_log(file))[: len(found)]
+    assert replay(found).different is None
+    assert breaks_off(broken)
+    assert not breaks_off(file)
+
+
+def test_the_layout_of_the_documentation_shows_what_a_log_holds() -> None:
+    layout = (ROOT / "docs" / "how-to" / "foxglove-layout.json").read_text()
+    paths = re.findall(r'"(/lerobot/[^"]*)"', layout)
+    assert len(paths) > 10
+    for path in paths:
+        topic, _, field = path.partition(".")
+        if topic == GUARDS_TOPIC:
+            continue
+        fields = foxglove_schema("verdict" if topic == VERDICT_TOPIC else topic.removeprefix(TOPIC))["properties"]
+        assert not field or field.partition("[")[0] in fields, path
 
 
 def test_a_guards_words_are_a_line_for_the_log_panel_when_it_begins_to_say_them(

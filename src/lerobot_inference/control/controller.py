@@ -37,6 +37,8 @@ class Controller:
     """
 
     def __init__(self, settings: ControlSettings, guards: Guards, schedule: Schedule, predictor: Predictor) -> None:
+        """Raises ConfigError where the guards have limits for another number of joints."""
+        guards.require_joints(settings.joint_names)
         self.settings = settings
         self.senses = Senses(settings.joint_names)
         self.guards = guards
@@ -132,6 +134,8 @@ class Controller:
         if outcome.severity < Severity.HOLD and self._ask():
             outcome += self._receive(now_s)
         if outcome.severity >= Severity.HOLD:
+            if self._due_s is not None:  # what is waited for is the robot or the camera, not the policy
+                self._due_s = now_s
             return self._refuse(outcome, now_s)
         if not self._schedule.ready:
             return self._idle(now_s, outcome)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lerobot_inference.control.controller import Controller
-from lerobot_inference.control.decision import ControlSettings, Decision
+from lerobot_inference.control.decision import ControlSettings, Decision, State
 from lerobot_inference.control.guards import Guards
 from lerobot_inference.control.predictor import Prediction, Predictor
 from lerobot_inference.control.schedules import ScheduleName, choose_schedule
@@ -77,7 +77,7 @@ class Journal:
     def see_conditions(self, stopped: str | None, publishers: int, now_s: float) -> None:
         """What the robot says of itself, and how many others publish commands."""
         if (stopped, publishers) != (self.controller.stopped, self.controller.publishers):
-            self._note(CONDITIONS, now_s, lambda: {"stopped": stopped, "publishers": publishers})
+            self._note(CONDITIONS, now_s, lambda: {"stopped": stopped or "", "publishers": publishers})
             self.controller.stopped, self.controller.publishers = stopped, publishers
 
     def arm(self, now_s: float) -> str:
@@ -178,7 +178,7 @@ def told(decision: Decision) -> dict[str, Any]:
         "reason": decision.reason,
         "chunk": decision.chunk,
         "target": None if decision.target is None else decision.target.tolist(),
-        "command": decision.command.tolist(),
+        "command": None if decision.state is State.WAITING else decision.command.tolist(),
         "trajectory": None
         if trajectory is None
         else {

@@ -6,6 +6,7 @@ of lists (a chunk, a trajectory's points, a decision's events) are left out; the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lerobot_inference.control.guards import Severity
@@ -18,6 +19,8 @@ INTEGER: Schema = {"type": "integer"}
 TEXT: Schema = {"type": "string"}
 NUMBERS: Schema = {"type": "array", "items": NUMBER}
 
+VERDICT = "verdict"
+"""What the guards together made of a tick, written when it changes: a band of State Transitions that ends."""
 FOXGLOVE_LOG = "foxglove.Log"
 """A schema that Foxglove knows by its name: https://docs.foxglove.dev/docs/sdk/schemas/log"""
 INFO, WARNING, ERROR = 2, 3, 4
@@ -29,6 +32,7 @@ FIELDS: dict[str, Schema] = {
     CONDITIONS: {"stopped": TEXT, "publishers": INTEGER},
     REQUEST: {"request": TEXT, "answer": TEXT},
     ANSWER: {"error": TEXT, "seconds": NUMBER, "call": INTEGER},
+    VERDICT: {"verdict": TEXT, "severity": INTEGER},
     DECISION: {
         "tick": INTEGER,
         "state": TEXT,
@@ -39,13 +43,19 @@ FIELDS: dict[str, Schema] = {
         "trajectory": {"type": "object", "properties": {"times_s": NUMBERS}},
     },
 }
-"""Kind of entry -> its fields, `now_s` apart, which all have."""
+"""Kind of message -> its fields, `now_s` apart, which all have."""
 
 
 def schema(kind: str) -> Schema:
-    """JSON Schema of a kind of entry, or of foxglove.Log."""
+    """JSON Schema of a kind of message."""
     fields = _LOG if kind == FOXGLOVE_LOG else {"now_s": NUMBER, **FIELDS[kind]}
     return {"title": kind, "type": "object", "properties": fields}
+
+
+def severest(events: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+    """The verdict of a tick's events (guard, severity, reason): `hold image_age`, or `accept`."""
+    guard, severity, _ = max(events, key=lambda event: Severity[event[1]], default=("", Severity.ACCEPT.name, ""))
+    return {"verdict": f"{severity.lower()} {guard}".strip(), "severity": int(Severity[severity])}
 
 
 def foxglove_log(time_ns: int, guard: str, severity: Severity, reason: str) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from os import SEEK_END
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lerobot_inference.control.guards import Severity
 from lerobot_inference.control.journal import DECISION
-from lerobot_inference.control.log_schemas import FOXGLOVE_LOG, foxglove_log, schema
+from lerobot_inference.control.log_schemas import FOXGLOVE_LOG, VERDICT, foxglove_log, schema, severest
 from lerobot_inference.control.replay import Entry
 from lerobot_inference.errors import ConfigError, require
 from lerobot_inference.files import storage_errors
@@ -20,12 +23,16 @@ if TYPE_CHECKING:
 
 TOPIC = "/lerobot/log/"
 GUARDS_TOPIC = "/lerobot/guards"
-"""For a person to read in Foxglove's Log panel; a replay goes by the entries alone."""
+VERDICT_TOPIC = "/lerobot/verdict"
+"""For a person to read in Foxglove's panels Log and State Transitions; a replay goes by the entries alone."""
 NANOSECONDS = 1_000_000_000
+MAGIC = b"\x89MCAP0\r\n"  # an MCAP file's first and last bytes
+CHUNK = 1 << 15
+"""Bytes that are written at a time: less than a second of a run, so that a power cut takes no more of it."""
 
 
 class McapLog:
-    """An MCAP file that is being written; close it, or its index is missing (what was written can still be read)."""
+    """An MCAP file that is being written; close it, or its index and the last CHUNK bytes are missing."""
 
     def __init__(self, path: Path) -> None:
         """A log that `path` holds already gets the time of its end into its name: nobody's last run is overwritten.
@@ -38,12 +45,13 @@ class McapLog:
             if path.is_file():
                 ended = datetime.fromtimestamp(path.stat().st_mtime, UTC)
                 path.rename(path.with_stem(f"{path.stem}-{ended:%Y%m%dT%H%M%S.%fZ}"))
-            self._writer: Writer = writer.Writer(str(path), chunk_size=1 << 18)
+            self._writer: Writer = writer.Writer(str(path), chunk_size=CHUNK)
             self._writer.start(profile="", library="lerobot-inference")
         self._path = path
         self._channels: dict[str, int] = {}
         self._sequence = 0
         self._spoken: set[tuple[str, str]] = set()
+        self._verdict: dict[str, Any] = {}
 
     def write(self, kind: str, now_s: float, entry: Mapping[str, Any]) -> None:
         """Append one entry; `now_s` itself is in it, since nanoseconds would round it. Raises StorageError."""
@@ -64,6 +72,10 @@ class McapLog:
                 said = foxglove_log(round(now_s * NANOSECONDS), guard, Severity[severity], reason)
                 self._add(GUARDS_TOPIC, FOXGLOVE_LOG, now_s, said)
         self._spoken = {(guard, severity) for guard, severity, _ in events}
+        verdict = severest(events)
+        if verdict != self._verdict:
+            self._add(VERDICT_TOPIC, VERDICT, now_s, {"now_s": now_s, **verdict})
+        self._verdict = verdict
 
     def _add(self, topic: str, kind: str, now_s: float, message: Mapping[str, Any]) -> None:
         if topic not in self._channels:
@@ -76,19 +88,29 @@ class McapLog:
 
 
 def read_log(path: Path) -> Iterator[Entry]:
-    """The entries of a log, in the order in which they were written.
+    """The entries of a log, in the order in which they were written; of one that breaks off, all that are whole.
 
     Raises UsageError without the extra `record`, ConfigError for a file that isn't such a log.
     """
-    reader = require("mcap.reader", "record")
+    reader, records = require("mcap.stream_reader", "record"), require("mcap.records", "record")
     exceptions = require("mcap.exceptions", "record")
+    kinds: dict[int, str] = {}
     try:
-        with path.open("rb") as file:
-            for _, channel, message in reader.make_reader(file).iter_messages(log_time_order=False):
-                if channel.topic.startswith(TOPIC):
-                    entry = json.loads(message.data)
-                    yield channel.topic.removeprefix(TOPIC), entry.pop("now_s"), entry
+        with path.open("rb") as file, suppress(exceptions.EndOfFile, struct.error):
+            for record in reader.StreamReader(file, validate_crcs=True).records:
+                if isinstance(record, records.Channel) and record.topic.startswith(TOPIC):
+                    kinds[record.id] = record.topic.removeprefix(TOPIC)
+                elif isinstance(record, records.Message) and record.channel_id in kinds:
+                    entry = json.loads(record.data)
+                    yield kinds[record.channel_id], entry.pop("now_s"), entry
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}", hint="give the MCAP file that the node recorded") from error
     except (exceptions.McapError, ValueError, KeyError) as error:
         raise ConfigError(f"{path}: not a log of the node: {error}") from error
+
+
+def breaks_off(path: Path) -> bool:
+    """Whether a log that `read_log` reads was never finished: its node was killed, or runs still."""
+    with path.open("rb") as file:
+        file.seek(-len(MAGIC), SEEK_END)
+        return file.read() != MAGIC

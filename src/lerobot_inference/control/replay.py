@@ -91,7 +91,7 @@ def _feed(controller: Controller, kind: str, now_s: float, entry: Mapping[str, A
     elif kind == IMAGE:
         controller.senses.see_image(np.empty((0, 0, 3), np.uint8), entry["stamp_s"], now_s)
     elif kind == CONDITIONS:
-        controller.stopped, controller.publishers = entry["stopped"], entry["publishers"]
+        controller.stopped, controller.publishers = entry["stopped"] or None, entry["publishers"]
     elif kind == REQUEST:
         match entry["request"]:
             case "arm":

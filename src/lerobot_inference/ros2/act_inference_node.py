@@ -58,8 +58,9 @@ class InferenceNode:
         self._settings = parameters.control_settings(loaded.policy)
         self._identity = PolicyIdentity(source=loaded.source, revision=loaded.revision, sha256=loaded.sha256)
         self._shape = engine.spec.cameras[camera_of(engine)]
-        self._log = McapLog(Path(parameters.record)) if parameters.record else None
         guards = parameters.guard_chain(loaded.policy)
+        guards.require_joints(self._settings.joint_names)
+        self._log = McapLog(Path(parameters.record)) if parameters.record else None
         self._limits_from = origins(guards.settings, known_limits(loaded.policy))
         self._predictor = ThreadPredictor(engine)
         self._journal = Journal(
@@ -94,6 +95,11 @@ class InferenceNode:
         self._subscribe()
         self._serve()
         self._tell_origins()
+        if guards.left_out:
+            node.get_logger().warning(
+                f"{parameters.guards} switches off what it leaves out: {', '.join(guards.left_out)}; it replaces the "
+                "guards of the UR10e, so begin from a copy of theirs"
+            )
         # Ticks don't wait for hours where this machine's clock is set back; a simulation's own clock is theirs.
         clock = (
             node.get_clock() if node.get_parameter("use_sim_time").value else Clock(clock_type=ClockType.STEADY_TIME)

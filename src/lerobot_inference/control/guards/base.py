@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -93,8 +93,12 @@ class Situation:
 
 
 class Settings(BaseModel):
-    """A guard with its limits, as one entry of the guards file; a field of the wrong name or value is refused."""
+    """A guard with its limits, as one entry of the guards file; a field of the wrong name or value is refused.
 
+    per_joint: the fields that hold a value for each joint, in training order; one that has a default may be empty.
+    """
+
+    per_joint: ClassVar[tuple[str, ...]] = ()
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 

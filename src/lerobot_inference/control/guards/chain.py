@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,26 @@ class Guards:
         if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
             raise ConfigError(f"{path}: expected `guards:` with an entry {{name: {{limit: value}}}} a guard")
         return cls.make({name: {**(known or {}).get(name, {}), **entry} for name, entry in found.items()}, str(path))
+
+    @property
+    def left_out(self) -> list[str]:
+        """The guards of this package that are not on, which is for a person to know."""
+        return [name for name in KINDS if name not in self.settings]
+
+    def require_joints(self, names: Sequence[str]) -> None:
+        """Raise ConfigError where a guard has limits for another number of joints."""
+        everyone: dict[str, object] = {}
+        for kind in (self.watches, self.idles, self.starts, self.chunk_checks, self.limits):
+            everyone.update(kind)
+        ours = {name: guard for name, guard in everyone.items() if isinstance(guard, Settings)}
+        for name, guard in ours.items():
+            for field in guard.per_joint:
+                found, required = len(getattr(guard, field)), type(guard).model_fields[field].is_required()
+                if found != len(names) and (found or required):
+                    raise ConfigError(
+                        f"guards: {name}: {field} has {found} values, expected {len(names)}",
+                        hint=f"give one for each joint, in this order: {', '.join(names)}",
+                    )
 
     def watch(self, situation: Situation) -> Outcome:
         """May the arm move at this tick?"""

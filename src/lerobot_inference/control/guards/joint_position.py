@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import NonNegativeFloat
 
@@ -15,6 +17,7 @@ class JointPosition(Settings):
     limits: (J, 2) radians, lower and upper. margin: 0.1 is MoveIt Servo's joint_limit_margin.
     """
 
+    per_joint: ClassVar[tuple[str, ...]] = ("limits",)
     limits: tuple[tuple[float, float], ...]
     margin: NonNegativeFloat = 0.1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -18,6 +18,7 @@ class JointVelocity(Settings):
     the largest joint step of a tick.
     """
 
+    per_joint: ClassVar[tuple[str, ...]] = ("limits",)
     limits: tuple[PositiveFloat, ...]
     fraction: Annotated[PositiveFloat, Field(le=1)] = 0.25
     reject_times: PositiveFloat = 2.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import PositiveFloat
 
@@ -16,6 +18,7 @@ class OutOfDistribution(Settings):
     """
 
     sigmas: PositiveFloat = 6.0
+    per_joint: ClassVar[tuple[str, ...]] = ("mean", "std")
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import PositiveFloat
 
@@ -16,6 +18,7 @@ class StartPose(Settings):
     """
 
     sigmas: PositiveFloat = 3.0
+    per_joint: ClassVar[tuple[str, ...]] = ("min", "max", "std")
     min: tuple[float, ...] = ()
     max: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
