@@ -11,6 +11,7 @@ from os import SEEK_END
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lerobot_inference.control.decision import State
 from lerobot_inference.control.guards import Severity
 from lerobot_inference.control.journal import DECISION
 from lerobot_inference.control.log_schemas import FOXGLOVE_LOG, VERDICT, foxglove_log, schema, severest
@@ -59,6 +60,8 @@ class McapLog:
             self._add(TOPIC + kind, kind, now_s, {"now_s": now_s, **entry})
             if kind == DECISION:
                 self._tell_guards(now_s, entry["events"])
+                if entry["events"] or entry["state"] != State.LATCHED:  # a latch stands until a person lifts it
+                    self._tell_verdict(now_s, severest(entry["events"]))
 
     def close(self) -> None:
         """Finish the file. Raises StorageError."""
@@ -72,7 +75,9 @@ class McapLog:
                 said = foxglove_log(round(now_s * NANOSECONDS), guard, Severity[severity], reason)
                 self._add(GUARDS_TOPIC, FOXGLOVE_LOG, now_s, said)
         self._spoken = {(guard, severity) for guard, severity, _ in events}
-        verdict = severest(events)
+
+    def _tell_verdict(self, now_s: float, verdict: dict[str, Any]) -> None:
+        """What all guards made of a tick, where it is another than before."""
         if verdict != self._verdict:
             self._add(VERDICT_TOPIC, VERDICT, now_s, {"now_s": now_s, **verdict})
         self._verdict = verdict
