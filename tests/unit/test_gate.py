@@ -305,11 +305,12 @@ def test_a_wall_time_measured_by_workers_that_share_the_machine_fails(
     assert "measured while workers shared the machine; evaluate with --workers 1" in outcome.reason
 
 
-def test_wall_times_of_another_machine_are_not_compared(results: EvalResults) -> None:
-    provenance = results.provenance.model_copy(update={"machine": "Darwin x86_64"})
-    there = results.model_copy(update={"provenance": provenance})
-    outcome = judge(results, GateRules(max_regression={"timing.forward.mean_ms": 0}), champion(there)).rules[0]
-    assert outcome.reason == "not applied: the champion's was measured with another machine"
+@pytest.mark.parametrize(("key", "there"), [("machine", "Darwin x86_64"), ("processor", "another, 64 cores")])
+def test_wall_times_of_another_computer_are_not_compared(results: EvalResults, key: str, there: str) -> None:
+    provenance = results.provenance.model_copy(update={key: there})
+    elsewhere = results.model_copy(update={"provenance": provenance})
+    outcome = judge(results, GateRules(max_regression={"timing.forward.mean_ms": 0}), champion(elsewhere)).rules[0]
+    assert outcome.reason == f"not applied: the champion's was measured with another {key}"
 
 
 # Figures that are missing

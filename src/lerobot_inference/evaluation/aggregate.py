@@ -43,7 +43,7 @@ def aggregate(policy: Policy, dataset: Dataset, pieces: Path, output: Path, prog
     first = found[0]
     plan, setup = first.plan.plan, replace(first.piece.setup, workers=_side_by_side(found))
     provenance = describe_provenance(policy, dataset, plan.episodes, setup).model_copy(
-        update={"versions": first.plan.versions, "machine": first.plan.machine}
+        update={"versions": first.plan.versions, "machine": first.plan.machine, "processor": ""}
     )
     expected = EvaluationRecord.of(plan, provenance)
     for piece in found:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lerobot_inference.checkpoint import Checkpoint, Policy
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.engine.base import Engine
+from lerobot_inference.engine.base import Engine, available_cores
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.results import EvalResults, Provenance
 from lerobot_inference.evaluation.statistics import SEED
@@ -67,7 +67,18 @@ def describe_provenance(policy: Policy, dataset: Dataset, episodes: list[int], s
         seed=SEED,
         versions=installed_versions(),
         machine=f"{platform.system()} {platform.machine()}",
+        processor=processor(),
     )
+
+
+def processor() -> str:
+    """The processor's model and how many of its cores this process may use: whose wall times can be compared."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []  # not Linux
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{model or platform.processor()}, {available_cores()} cores"
 
 
 def installed_versions() -> dict[str, str]:

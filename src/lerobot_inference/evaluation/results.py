@@ -251,6 +251,7 @@ class Provenance(Record):
     threads: CPU threads of one forward pass; null where that was not recorded. workers: processes that evaluated
     side by side, each with an engine of its own, at most (--resume may change it): above 1, wall times are those of a
     machine that they share.
+    machine, processor: what computed; the latter is empty where several did, or that was not recorded.
     seed: of the resampling behind the intervals, and of what --perturb leaves to chance.
     """
 
@@ -271,6 +272,7 @@ class Provenance(Record):
     seed: int = 0
     versions: dict[str, str]
     machine: str
+    processor: str = ""
 
 
 class Failure(Record):

@@ -175,7 +175,7 @@ def _champion_figures(metric: str, results: EvalResults, champion: EvalResults) 
     if is_wall_time(metric):
         if champion.provenance.workers > 1:
             return Found({}, "the champion's was measured while workers shared the machine")
-        for key in ("machine", "engine", "device", "precision", "threads"):
+        for key in ("machine", "processor", "engine", "device", "precision", "threads"):
             if getattr(results.provenance, key) != getattr(champion.provenance, key):
                 return Found({}, f"the champion's was measured with another {key}")
     found = look_up(champion, metric)

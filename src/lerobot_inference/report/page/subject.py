@@ -35,7 +35,7 @@ def describe(results: EvalResults) -> list[tuple[str, str]]:
         ("Protocols", ", ".join(f"{words(name)}, {p.steps} steps" for name, p in results.protocols.items())),
         ("Engine", f"{origin.engine}, {origin.precision} on {origin.device}"),
         ("Processes", f"{origin.workers}, {speed}"),
-        ("Machine", origin.machine),
+        ("Machine", ", ".join(filter(None, (origin.machine, origin.processor)))),
         ("Date", origin.created),
         ("Seed", str(origin.seed)),
     ]
