@@ -19,7 +19,7 @@ from lerobot_inference.evaluation.comparison import (
     why_not_comparable,
 )
 from lerobot_inference.evaluation.results import EvalResults
-from lerobot_inference.evaluation.statistics import bootstrap_weights
+from lerobot_inference.evaluation.statistics import bootstrap_weights, tail
 
 JOINTS = 3
 p_values = st.lists(st.floats(min_value=0, max_value=1), min_size=1, max_size=20)
@@ -97,7 +97,7 @@ def test_the_interval_is_that_of_a_bootstrap_written_out(base: EvalResults) -> N
         drawn = np.repeat(np.arange(6), counts.astype(int))
         pooled.append(np.average(difference[drawn], weights=steps[drawn]))
     comparison = compare(with_mae(base, ours.tolist()), with_mae(base, theirs.tolist()))
-    assert comparison.mae_interval == pytest.approx(tuple(np.percentile(pooled, [2.5, 97.5])))
+    assert comparison.mae_interval == pytest.approx(tuple(np.quantile(pooled, [tail(6), 1 - tail(6)])))
 
 
 @pytest.mark.parametrize("count", [5, 8, MOST_EXACT])

@@ -11,9 +11,10 @@ from lerobot_inference.evaluation.statistics import (
     RESAMPLES,
     bootstrap_weights,
     finite_interval,
-    percentile_interval,
+    interval,
     ratio_interval,
     resample,
+    tail,
 )
 
 
@@ -33,24 +34,46 @@ def test_every_resample_draws_as_many_episodes_as_there_are_and_always_the_same(
 def test_the_interval_of_a_mean_is_scipys_up_to_the_luck_of_the_draw(episodes: int) -> None:
     random = np.random.default_rng(episodes)
     values = random.lognormal(0, 0.5, episodes)
-    found = percentile_interval(resample(bootstrap_weights(episodes), per_episode(values, np.ones(episodes))))
+    found = interval(resample(bootstrap_weights(episodes), per_episode(values, np.ones(episodes))), episodes)
     scipys = scipy.stats.bootstrap(
-        (values,), np.mean, method="percentile", n_resamples=20000, rng=random
+        (values,),
+        np.mean,
+        method="percentile",
+        confidence_level=1 - 2 * tail(episodes),
+        n_resamples=20000,
+        rng=random,
     ).confidence_interval
-    noise = 0.2 * values.std() / np.sqrt(episodes)
+    noise = 0.3 * values.std() / np.sqrt(episodes)
     assert found == pytest.approx((scipys.low, scipys.high), abs=noise)
+
+
+@pytest.mark.parametrize("episodes", [5, 10, 30, 200])
+def test_what_is_left_out_at_each_end_is_what_student_s_t_leaves_out(episodes: int) -> None:
+    reach = np.sqrt(episodes / (episodes - 1)) * scipy.stats.t.ppf(0.975, episodes - 1)
+    assert tail(episodes) == pytest.approx(scipy.stats.norm.sf(reach), rel=0.1)
+
+
+@pytest.mark.parametrize("episodes", [5, 10, 30])
+def test_intervals_of_few_episodes_hold_the_truth_about_as_often_as_they_say(episodes: int) -> None:
+    random = np.random.default_rng(0)
+    weights, held = bootstrap_weights(episodes) / episodes, 0
+    for _ in range(1000):
+        low, high = interval(weights @ random.normal(size=episodes), episodes)
+        held += low <= 0 <= high
+    assert 900 <= held <= 980
 
 
 def test_long_episodes_weigh_more_as_scipys_bootstrap_of_paired_sums_and_counts_says() -> None:
     random = np.random.default_rng(0)
     counts = random.integers(10, 300, 15)
     totals = counts * random.lognormal(0, 0.5, 15)
-    found = percentile_interval(resample(bootstrap_weights(15), per_episode(totals, counts)))
+    found = interval(resample(bootstrap_weights(15), per_episode(totals, counts)), 15)
     scipys = scipy.stats.bootstrap(
         (totals, counts),
         lambda total, count, axis: total.sum(axis=axis) / count.sum(axis=axis),
         paired=True,
         method="percentile",
+        confidence_level=1 - 2 * tail(15),
         n_resamples=20000,
         rng=random,
     )
@@ -69,10 +92,10 @@ def test_resampling_pools_as_adding_up_does() -> None:
 def test_a_resample_without_the_episode_that_reaches_a_step_is_left_out_of_its_interval() -> None:
     means = [Mean(np.array([1.0, 6.0]), np.array([1.0, 2.0])), Mean(np.array([3.0, 0.0]), np.array([1.0, 0.0]))]
     first, second = resample(bootstrap_weights(2), means).T
-    assert percentile_interval(first) == (1, 3)
+    assert interval(first, 2) == (1, 3)
     assert np.isnan(second).any()
-    assert finite_interval(second) == (3, 3)
-    assert finite_interval(np.full(5, np.nan)) is None
+    assert finite_interval(second, 2) == (3, 3)
+    assert finite_interval(np.full(5, np.nan), 2) is None
 
 
 def test_a_ratio_is_resampled_over_the_same_episodes_on_both_sides() -> None:

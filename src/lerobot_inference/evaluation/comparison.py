@@ -114,7 +114,7 @@ def compare(candidate: EvalResults, champion: EvalResults) -> Comparison:
     steps, weights = ours.steps, bootstrap_weights(len(episodes))
 
     def interval(sums: Floats) -> Interval:
-        found = finite_interval(weights @ sums / (weights @ steps))
+        found = finite_interval(weights @ sums / (weights @ steps), len(episodes))
         if found is None:
             raise EvaluationError("the errors are too large to be compared")
         return found

@@ -11,7 +11,7 @@ import numpy as np
 from lerobot_inference.evaluation.baselines import skill
 from lerobot_inference.evaluation.metrics import Mean, ProtocolScore, Spread
 from lerobot_inference.evaluation.results import Drift, Interval, Intervals, Motion, ProtocolResult, Smoothness
-from lerobot_inference.evaluation.statistics import bootstrap_weights, finite_interval, percentile_interval, resample
+from lerobot_inference.evaluation.statistics import bootstrap_weights, finite_interval, interval, resample
 from lerobot_inference.types import TimeArray
 
 type Means = Mapping[str, Mean]
@@ -84,13 +84,14 @@ def _intervals(scores: Sequence[ProtocolScore], best: str) -> Intervals:
     of_best = resample(weights, [score.baselines[best].squared for score in scores])
     with np.errstate(divide="ignore", invalid="ignore"):
         gain, gain_by_joint = 1 - mse.mean(axis=1) / of_best.mean(axis=1), 1 - mse / of_best
+    count = len(scores)
     return Intervals(
-        mse=percentile_interval(mse.mean(axis=1)),
-        mae=percentile_interval(mae.mean(axis=1)),
-        rmse=percentile_interval(np.sqrt(mse.mean(axis=1))),
-        skill=finite_interval(gain),
-        per_joint_mae=[percentile_interval(joint) for joint in mae.T],
-        per_joint_skill=[finite_interval(joint) for joint in gain_by_joint.T],
+        mse=interval(mse.mean(axis=1), count),
+        mae=interval(mae.mean(axis=1), count),
+        rmse=interval(np.sqrt(mse.mean(axis=1)), count),
+        skill=finite_interval(gain, count),
+        per_joint_mae=[interval(joint, count) for joint in mae.T],
+        per_joint_skill=[finite_interval(joint, count) for joint in gain_by_joint.T],
         horizon_mae=_horizon_intervals(weights, [score.means for score in scores]),
     )
 
@@ -100,7 +101,7 @@ def _horizon_intervals(weights: TimeArray, means: Sequence[Means]) -> list[Inter
     if "horizon_error" not in means[0]:
         return None
     by_step = resample(weights, [each["horizon_error"] for each in means]).T
-    return [interval for step in by_step if (interval := finite_interval(step))]
+    return [found for step in by_step if (found := finite_interval(step, len(means)))]
 
 
 def _figure(mean: Mean | None) -> float | None:

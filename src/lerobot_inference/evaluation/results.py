@@ -32,7 +32,7 @@ RECORDINGS_FOLDER = "rerun"
 
 
 type Interval = tuple[Figure, Figure]
-"""Low and high end of a 95 % interval: percentile bootstrap, episodes resampled (statistics.py)."""
+"""Low and high end of a 95 % interval: expanded percentiles, episodes resampled (statistics.py)."""
 
 
 class ErrorFigures(Record):
