@@ -41,9 +41,9 @@ def aggregate(policy: Policy, dataset: Dataset, pieces: Path, output: Path, prog
     if any(output.resolve().is_relative_to(piece.folder.resolve()) for piece in found):
         raise UsageError(f"--output {output} is a piece itself, or in one", hint="choose another folder")
     first = found[0]
-    plan, setup = first.plan.plan, replace(first.piece.setup, workers=_side_by_side(found))
+    plan, setup = first.plan.plan, replace(first.piece.setup, workers=_side_by_side(found), processor=_processor(found))
     provenance = describe_provenance(policy, dataset, plan.episodes, setup).model_copy(
-        update={"versions": first.plan.versions, "machine": first.plan.machine, "processor": ""}
+        update={"versions": first.plan.versions, "machine": first.plan.machine}
     )
     expected = EvaluationRecord.of(plan, provenance)
     for piece in found:
@@ -71,6 +71,12 @@ def _side_by_side(pieces: Sequence[_Piece]) -> int:
     for (host, _), workers in processes.items():
         of_host[host] += workers
     return max(of_host.values())
+
+
+def _processor(pieces: Sequence[_Piece]) -> str:
+    """That of them all, or nothing."""
+    found = {each.piece.setup.processor for each in pieces}
+    return found.pop() if len(found) == 1 else ""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ PACKAGES = ("lerobot-inference", "lerobot", "torch", "onnx", "onnxruntime", "ope
 class EngineSetup:
     """What computes the chunks. threads: of one engine; workers: processes that have one each and run side by side.
 
-    cold_forward_s: wall time of a process's first forward pass, while no other process runs.
+    cold_forward_s: wall time of a process's first forward pass, while no other process runs. processor: see Provenance.
     """
 
     engine: str
@@ -35,11 +35,12 @@ class EngineSetup:
     threads: int
     workers: int
     cold_forward_s: float
+    processor: str = ""
 
     @classmethod
     def warm_up(cls, engine: Engine) -> EngineSetup:
         """One engine in this process; runs its first forward pass."""
-        return cls(engine.name, engine.device, engine.precision, engine.threads, 1, engine.warm_up())
+        return cls(engine.name, engine.device, engine.precision, engine.threads, 1, engine.warm_up(), processor())
 
 
 def describe_provenance(policy: Policy, dataset: Dataset, episodes: list[int], setup: EngineSetup) -> Provenance:
@@ -67,7 +68,7 @@ def describe_provenance(policy: Policy, dataset: Dataset, episodes: list[int], s
         seed=SEED,
         versions=installed_versions(),
         machine=f"{platform.system()} {platform.machine()}",
-        processor=processor(),
+        processor=setup.processor,
     )
 
 
