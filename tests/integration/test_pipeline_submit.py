@@ -362,7 +362,7 @@ def test_an_interrupted_submission_claims_nothing(small: Path, tmp_path: Path) -
             assert process.poll() is None
             time.sleep(0.05)
         printed, said = interrupt(process)
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert printed == ""
     assert "submitted" not in said
     assert azure.jobs == []
