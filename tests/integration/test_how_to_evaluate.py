@@ -29,7 +29,7 @@ def folder(
 ) -> tuple[Path, dict[str, str]]:
     """Where all commands have been run; what each printed."""
     where = tmp_path_factory.mktemp("repository")
-    for name in ("examples", "pipelines", "scripts"):
+    for name in ("examples", "pipelines", "scripts", "src"):
         (where / name).symlink_to(ROOT / name)
     write_dataset(where / "dataset", episodes=[140, *[12] * 9])
     for seed, name in enumerate(("checkpoint", "other-checkpoint", "champion")):
