@@ -80,7 +80,7 @@ def why_not_comparable(candidate: EvalResults, champion: EvalResults) -> str | N
         ("joint names", candidate.joint_names, champion.joint_names),
         ("fps", candidate.fps, champion.fps),
         ("action mode", candidate.action_mode, champion.action_mode),
-        # FFmpeg gives the same video other colours there, by 1 or 2 of 255: over two episodes of the demo the error was a tenth off.
+        # FFmpeg gives the same video other colours there (docs/evaluation.md), and with them other errors.
         ("processor", _processor(candidate), _processor(champion)),
     ):
         if ours != theirs:
