@@ -9,7 +9,8 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from lerobot_inference.engine.base import available_cores, processor_model
 
 PACKAGES = ("torch", "lerobot", "openvino", "onnxruntime")
 IDLE_SHARE = 0.95
@@ -20,7 +21,7 @@ def describe() -> str:
     """Cores, processor, versions and load, on one line."""
     versions = ", ".join(f"{name} {found}" for name in PACKAGES if (found := installed(name)))
     return (
-        f"{cores()} cores of {processor()}, Python {platform.python_version()}, {versions}, "
+        f"{available_cores()} cores of {processor_model()}, Python {platform.python_version()}, {versions}, "
         f"load {os.getloadavg()[0]:.1f}"
     )
 
@@ -45,20 +46,8 @@ def core_share() -> float:
             hashlib.sha256(block)  # releases the GIL
         return (time.thread_time() - used) / (time.perf_counter() - began)
 
-    with ThreadPoolExecutor(cores()) as pool:
-        return statistics.mean(pool.map(hash_for_a_while, range(cores())))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def processor() -> str:
-    """The processor's own name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    return names[0].split(": ")[1] if names else platform.processor() or platform.machine()
+    with ThreadPoolExecutor(available_cores()) as pool:
+        return statistics.mean(pool.map(hash_for_a_while, range(available_cores())))
 
 
 def installed(package: str) -> str | None:

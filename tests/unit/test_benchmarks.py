@@ -21,12 +21,13 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from claim import Claim, Record, Timing, replace_table, table, times
 from every_frame import Tally
 from flops import count_flops
-from machine import core_share, cores, describe
+from machine import core_share, describe
 from splicing import play, ways
 from ticks import Ticks
 from worker import Worker, workers
 
 from lerobot_inference.checkpoint import open_policy
+from lerobot_inference.engine.base import available_cores
 
 
 def model(nodes: list[onnx.NodeProto], x: list[int | str], weights: dict[str, list[int]]) -> onnx.ModelProto:
@@ -160,7 +161,7 @@ def test_a_contender_that_can_not_run_here_is_named_with_its_reason(
 
 def test_the_first_line_says_what_the_figures_depend_on() -> None:
     line, installed = describe(), version("onnxruntime")
-    assert line.startswith(f"{cores()} cores of ")
+    assert line.startswith(f"{available_cores()} cores of ")
     assert all(word in line for word in (f"Python {platform.python_version()}", f"onnxruntime {installed}", "load "))
 
 

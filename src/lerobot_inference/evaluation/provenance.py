@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lerobot_inference.checkpoint import Checkpoint, Policy
 from lerobot_inference.dataset import Dataset
-from lerobot_inference.engine.base import Engine, available_cores
+from lerobot_inference.engine.base import Engine, available_cores, processor_model
 from lerobot_inference.errors import ConfigError
 from lerobot_inference.evaluation.results import EvalResults, Provenance
 from lerobot_inference.evaluation.statistics import SEED
@@ -40,7 +40,8 @@ class EngineSetup:
     @classmethod
     def warm_up(cls, engine: Engine) -> EngineSetup:
         """One engine in this process; runs its first forward pass."""
-        return cls(engine.name, engine.device, engine.precision, engine.threads, 1, engine.warm_up(), processor())
+        processor = f"{processor_model()}, {available_cores()} cores"
+        return cls(engine.name, engine.device, engine.precision, engine.threads, 1, engine.warm_up(), processor)
 
 
 def describe_provenance(policy: Policy, dataset: Dataset, episodes: list[int], setup: EngineSetup) -> Provenance:
@@ -70,16 +71,6 @@ def describe_provenance(policy: Policy, dataset: Dataset, episodes: list[int], s
         machine=f"{platform.system()} {platform.machine()}",
         processor=setup.processor,
     )
-
-
-def processor() -> str:
-    """The processor's model and how many of its cores this process may use: whose wall times can be compared."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []  # not Linux
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{model or platform.processor()}, {available_cores()} cores"
 
 
 def installed_versions() -> dict[str, str]:
