@@ -43,7 +43,7 @@ def test_the_interval_of_a_mean_is_scipys_up_to_the_luck_of_the_draw(episodes: i
         n_resamples=20000,
         rng=random,
     ).confidence_interval
-    noise = 0.3 * values.std() / np.sqrt(episodes)
+    noise = 0.2 * values.std() / np.sqrt(episodes)
     assert found == pytest.approx((scipys.low, scipys.high), abs=noise)
 
 

@@ -27,7 +27,6 @@ GUARDS_TOPIC = "/lerobot/guards"
 VERDICT_TOPIC = "/lerobot/verdict"
 """For a person to read in Foxglove's panels Log and State Transitions; a replay goes by the entries alone."""
 NANOSECONDS = 1_000_000_000
-MAGIC = b"\x89MCAP0\r\n"  # an MCAP file's first and last bytes
 CHUNK = 1 << 15
 """Bytes that are written at a time: less than a second of a run, so that a power cut takes no more of it."""
 
@@ -116,6 +115,7 @@ def read_log(path: Path) -> Iterator[Entry]:
 
 def breaks_off(path: Path) -> bool:
     """Whether a log that `read_log` reads was never finished: its node was killed, or runs still."""
+    magic: bytes = require("mcap.writer", "record").MCAP0_MAGIC
     with path.open("rb") as file:
-        file.seek(-len(MAGIC), SEEK_END)
-        return file.read() != MAGIC
+        file.seek(-len(magic), SEEK_END)
+        return file.read() != magic

@@ -81,7 +81,7 @@ def why_not_comparable(candidate: EvalResults, champion: EvalResults) -> str | N
         ("fps", candidate.fps, champion.fps),
         ("action mode", candidate.action_mode, champion.action_mode),
         # FFmpeg gives the same video other colours there (docs/evaluation.md), and with them other errors.
-        ("processor", _processor(candidate), _processor(champion)),
+        ("processor", _architecture(candidate), _architecture(champion)),
     ):
         if ours != theirs:
             return f"other {what}: {_shown(ours)}, the champion's {_shown(theirs)}"
@@ -97,7 +97,7 @@ def why_not_comparable(candidate: EvalResults, champion: EvalResults) -> str | N
     return None
 
 
-def _processor(results: EvalResults) -> str:
+def _architecture(results: EvalResults) -> str:
     return results.provenance.machine.split()[-1]
 
 

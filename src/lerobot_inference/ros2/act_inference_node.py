@@ -59,7 +59,7 @@ class InferenceNode:
         self._identity = PolicyIdentity(source=loaded.source, revision=loaded.revision, sha256=loaded.sha256)
         self._shape = engine.spec.cameras[camera_of(engine)]
         guards = parameters.guard_chain(loaded.policy)
-        guards.require_joints(self._settings.joint_names)
+        guards.require_joints(self._settings.joint_names)  # before a log is begun
         self._log = McapLog(Path(parameters.record)) if parameters.record else None
         self._limits_from = origins(guards.settings, known_limits(loaded.policy))
         self._predictor = ThreadPredictor(engine)

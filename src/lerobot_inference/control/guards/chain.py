@@ -169,11 +169,11 @@ class Guards:
 
     def require_joints(self, names: Sequence[str]) -> None:
         """Raise ConfigError where a guard has limits for another number of joints."""
-        everyone: dict[str, object] = {}
-        for kind in (self.watches, self.idles, self.starts, self.chunk_checks, self.limits):
-            everyone.update(kind)
-        ours = {name: guard for name, guard in everyone.items() if isinstance(guard, Settings)}
-        for name, guard in ours.items():
+        everyone: dict[str, object]
+        everyone = {**self.watches, **self.idles, **self.starts, **self.chunk_checks, **self.limits}
+        for name, guard in everyone.items():
+            if not isinstance(guard, Settings):  # another distribution's
+                continue
             for field in guard.per_joint:
                 found, required = len(getattr(guard, field)), type(guard).model_fields[field].is_required()
                 if found != len(names) and (found or required):

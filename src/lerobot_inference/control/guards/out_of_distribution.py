@@ -17,8 +17,8 @@ class OutOfDistribution(Settings):
     mean, std: (J,) radians, in the robot's own joint angles; empty where the policy says nothing of them.
     """
 
-    sigmas: PositiveFloat = 6.0
     per_joint: ClassVar[tuple[str, ...]] = ("mean", "std")
+    sigmas: PositiveFloat = 6.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 

@@ -17,8 +17,8 @@ class StartPose(Settings):
     min, max, std: (J,) radians, in the robot's own joint angles; empty where the policy says nothing of them.
     """
 
-    sigmas: PositiveFloat = 3.0
     per_joint: ClassVar[tuple[str, ...]] = ("min", "max", "std")
+    sigmas: PositiveFloat = 3.0
     min: tuple[float, ...] = ()
     max: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
