@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from claim import Claim, Record, Timing, replace_table, table, times
 from every_frame import Tally
 from flops import count_flops
+from intervals import coverage
 from machine import core_share, describe
 from splicing import play, ways
 from ticks import Ticks
@@ -167,6 +168,12 @@ def test_the_first_line_says_what_the_figures_depend_on() -> None:
 
 def test_a_thread_per_core_can_not_get_more_than_the_cores() -> None:
     assert 0 < core_share() <= 1.05
+
+
+@pytest.mark.parametrize("episodes", [5, 10, 30])
+def test_intervals_of_few_episodes_hold_the_truth_about_as_often_as_they_say(episodes: int) -> None:
+    (held, _), _ = coverage(lambda random, count: random.normal(size=count), 0.0, episodes)
+    assert 90.0 <= held <= 98.0
 
 
 def test_chunks_from_a_lagging_arm_spliced_as_they_come_yank_it_back_and_ours_do_not() -> None:
